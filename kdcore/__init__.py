@@ -1,0 +1,31 @@
+"""The distillation engine: a recipe in, events out, a student at the end.
+
+>>> from kdcore import Recipe, distill
+>>> for event in distill(Recipe.model_validate(document), workdir):
+...     print(event)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kdcore.recipe import Recipe
+
+if TYPE_CHECKING:
+    from kdcore.story import distill
+    from kdcore.student import load_student
+
+__all__ = ["Recipe", "distill", "load_student"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the engine proper, and torch with it, on first use."""
+    if name == "distill":
+        from kdcore.story import distill
+
+        return distill
+    if name == "load_student":
+        from kdcore.student import load_student
+
+        return load_student
+    raise AttributeError(name)

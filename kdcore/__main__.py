@@ -1,0 +1,79 @@
+"""`python -m kdcore recipe.yaml out/`: run a recipe without the service."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from kdcore.errors import KdcoreError
+from kdcore.events import Event, StageFinished, StageProgress, VerdictReached, Warned
+from kdcore.recipe import Recipe
+from kdcore.validation import explain, read_yaml
+
+
+def main() -> int:
+    """Run a recipe; return 0 where it ended, 2 where it is not valid, 1 where it failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kdcore",
+        description="Distil a student. Interrupt it, call it again, and it goes on where it was.",
+    )
+    parser.add_argument("recipe", type=Path, help="a recipe in YAML or JSON")
+    parser.add_argument("out", type=Path, help="working folder; the files come into out/artifacts")
+    parser.add_argument(
+        "--inputs", type=Path, help="folder of the files that the recipe names (its own folder)"
+    )
+    parser.add_argument("--json", action="store_true", help="print every event as a JSON line")
+    arguments = parser.parse_args()
+    document: object = None
+    try:
+        document = read_yaml(arguments.recipe.read_bytes())
+        recipe = Recipe.model_validate(document)
+    except ValidationError as error:
+        for problem in explain(error, Recipe, document):
+            _complain(f"{problem.pointer or '/'}: {problem.message} {problem.hint or ''}")
+        return 2
+    except (OSError, KdcoreError) as error:
+        _complain(str(error))
+        return 2
+    from kdcore.story import distill
+
+    try:
+        for event in distill(
+            recipe, arguments.out, inputs=arguments.inputs or arguments.recipe.parent
+        ):
+            _tell(event, as_json=arguments.json)
+    except KdcoreError as error:
+        _complain(f"{error.code}: {error}" + (f" ({error.hint})" if error.hint else ""))
+        return 1
+    return 0
+
+
+def _tell(event: Event, *, as_json: bool) -> None:
+    if as_json:
+        line = event.model_dump_json()
+    else:
+        match event:
+            case StageProgress():
+                line = (
+                    f"{event.percent:5.1f} %  {event.stage}  step {event.step}/{event.total_steps}"
+                )
+            case StageFinished():
+                line = f"         {event.stage}  accuracy {event.scores['accuracy']:.4f}"
+            case Warned():
+                line = f"warning: {event.message}"
+            case VerdictReached():
+                line = f"{event.verdict.outcome}: {event.verdict.sentence}"
+            case _:
+                return
+    print(line, flush=True)  # noqa: T201  # a command line talks
+
+
+def _complain(message: str) -> None:
+    print(message.rstrip(), file=sys.stderr)  # noqa: T201  # as above
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""The data of a run: checked, split, on the device, and with the labels that each stage may see."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from kdcore.dataset import Dataset, Samples, Source
+from kdcore.errors import DataError
+from kdcore.tensors import HIDDEN
+
+_SPLIT_SEED = 0
+_IMAGE_DIMENSIONS = 3
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Everything that the stages of one run train on and are measured on."""
+
+    train: Samples
+    validation: Samples | None
+    test: Samples
+    num_classes: int
+    fingerprint: str
+    """sha256 of all inputs and labels; what is kept for this run is kept for this data."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return tuple(self.train.inputs.shape[1:])
+
+    def student_labels(self, labelled: int | None, seed: int) -> Tensor:
+        """Return the training labels `(N,)` that a student sees.
+
+        All but `labelled` of them are hidden; the kept ones are spread evenly over the classes and
+        drawn by `seed`.
+        """
+        labels = self.train.labels
+        if labelled is None:
+            return labels
+        draw = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(labels), generator=draw)
+        order = order[labels.cpu()[order] != HIDDEN]
+        shuffled = labels.cpu()[order]
+        # The k-th sample of each class comes before the (k+1)-th of any: classes fill up evenly.
+        rank = torch.zeros_like(shuffled)
+        for one in range(self.num_classes):
+            members = shuffled == one
+            rank[members] = torch.arange(int(members.sum()))
+        keep = order[rank.argsort(stable=True)[:labelled]].to(labels.device)
+        seen = torch.full_like(labels, HIDDEN)
+        seen[keep] = labels[keep]
+        return seen
+
+
+def load_corpus(spec: Dataset, inputs: Path, device: torch.device) -> Corpus:
+    """Read, check and split the data that a recipe names.
+
+    Raises:
+        DataError: the data is empty, holds NaN, has one class, or does not fit together.
+    """
+    source = spec.read(inputs)
+    _check(source, spec)
+    digest = hashlib.sha256()
+    for part in (source.train, source.test):
+        for tensor in (part.inputs, part.labels):
+            digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+    train, validation = _split(source.train, spec.validation_size)
+    if spec.labelled is not None and spec.labelled > (known := int((train.labels >= 0).sum())):
+        raise DataError(
+            f"data.labelled asks for {spec.labelled} labels; the training part has {known}",
+            hint="lower data.labelled, or leave it out",
+        )
+    return Corpus(
+        train=_to(train, device),
+        validation=_to(validation, device) if validation else None,
+        test=_to(source.test, device),
+        num_classes=source.num_classes,
+        fingerprint=digest.hexdigest(),
+    )
+
+
+def _to(samples: Samples, device: torch.device) -> Samples:
+    return replace(samples, inputs=samples.inputs.to(device), labels=samples.labels.to(device))
+
+
+def _split(train: Samples, size: int) -> tuple[Samples, Samples | None]:
+    if not size:
+        return train, None
+    order = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(_SPLIT_SEED))
+    aside = order[train.labels[order] != HIDDEN][:size]
+    keep = torch.ones(len(train.labels), dtype=torch.bool)
+    keep[aside] = False
+    return (
+        Samples(train.inputs[keep], train.labels[keep]),
+        Samples(train.inputs[aside], train.labels[aside]),
+    )
+
+
+def _check(source: Source, spec: Dataset) -> None:
+    for part, samples in (("training", source.train), ("test", source.test)):
+        count = len(samples.inputs)
+        if count == 0:
+            raise DataError(f"the {part} part has no samples; at least one is needed")
+        if len(samples.labels) != count:
+            raise DataError(f"the {part} part has {count} samples and {len(samples.labels)} labels")
+        broken = ~samples.inputs.flatten(1).isfinite().all(1)
+        bad = cast("list[int]", broken.nonzero().flatten().tolist())
+        if bad:
+            raise DataError(
+                f"{len(bad)} {part} samples hold NaN or infinity, the first at {bad[:_SHOWN]}",
+                hint="remove or repair these samples",
+            )
+        lowest = int(samples.labels.min())
+        if lowest < (HIDDEN if part == "training" else 0):
+            raise DataError(
+                f"the {part} part has the label {lowest}; labels count from 0"
+                + (", and -1 says that there is none" if part == "training" else "")
+            )
+    if source.train.inputs.shape[1:] != source.test.inputs.shape[1:]:
+        raise DataError(
+            f"training samples have shape {tuple(source.train.inputs.shape[1:])}, "
+            f"test samples {tuple(source.test.inputs.shape[1:])}; they must be equal"
+        )
+    named = source.train.labels[source.train.labels != HIDDEN]
+    if bool((named == named[:1]).all()):
+        raise DataError("the training labels name fewer than two classes; that is nothing to learn")
+    if spec.validation_size >= len(source.train.labels):
+        raise DataError(
+            f"data.validation_size is {spec.validation_size}, "
+            f"and the training part has {len(source.train.labels)} samples",
+            hint="set aside fewer samples",
+        )
+    augments = spec.augmentation.crop_padding or spec.augmentation.horizontal_flip
+    if augments and source.train.inputs.dim() - 1 != _IMAGE_DIMENSIONS:
+        raise DataError(
+            "data.augmentation is for images (channels, height, width); "
+            f"the samples have shape {tuple(source.train.inputs.shape[1:])}"
+        )

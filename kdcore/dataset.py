@@ -1,0 +1,64 @@
+"""What a data set is: a typed description that reads images or vectors with their labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from kdcore.entry import Entry, Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Augmentation(Record):
+    """Random changes of the training images, drawn anew for each view of each sample."""
+
+    crop_padding: Annotated[int, Field(ge=0, le=64)] = 0
+    """Shift the image by up to this many pixels each way, zeros coming in; 0 is off."""
+    horizontal_flip: bool = False
+    """Mirror half of the views."""
+
+
+class Dataset(Entry):
+    """One source of data for classification."""
+
+    labelled: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    """How many training samples keep their label for the student, spread evenly over the classes
+    and drawn anew for each seed; all where it is not given. The teacher keeps every label."""
+    unlabelled: bool = True
+    """Let the student also see the samples whose label is hidden; a baseline never can."""
+    validation_size: Annotated[int, Field(ge=0, le=100_000_000)] = 0
+    """Samples taken out of the training set, the same for every seed, to follow the training on."""
+    augmentation: Augmentation = Augmentation()
+    """Random changes of the training images."""
+
+    def read(self, inputs: Path) -> Source:
+        """Read the data, files being looked for under the folder `inputs`.
+
+        Raises:
+            DataError: a file is missing or is not what it should be.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """One part of the data."""
+
+    inputs: Tensor
+    """`(N, *shape)`, float32."""
+    labels: Tensor
+    """`(N,)`, int64 in [0, C), or -1 where there is no label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an entry reads: a training and a test part, not checked yet."""
+
+    train: Samples
+    test: Samples
+    num_classes: int

@@ -1,0 +1,102 @@
+"""What an entry of the catalogue is, and how a folder of entries becomes a part of the recipe.
+
+Each axis has a contract (`objective.py`) and a folder of entries (`objectives/`). A file that is
+put into the folder is found by `discover`, joins the recipe's schema through `OneOf`, and needs no
+other edit.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+
+class Record(BaseModel):
+    """A part of a recipe: typed strictly, complete, closed to unknown keys, and never changed."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+class Entry(Record):
+    """One named choice on an axis; `name` tells it from its siblings."""
+
+    name: str
+
+
+E = TypeVar("E", bound=Entry)
+
+
+def discover(package: str, contract: type[E]) -> dict[str, type[E]]:
+    """Return the entries of a folder by name: every subclass of `contract` that its files define.
+
+    Raises:
+        TypeError: two entries bear the same name.
+    """
+    found: dict[str, type[E]] = {}
+    folder = importlib.import_module(package)
+    for file in sorted(pkgutil.iter_modules(folder.__path__), key=lambda file: file.name):
+        module = importlib.import_module(f"{package}.{file.name}")
+        for value in vars(module).values():
+            if not isinstance(value, type) or value.__module__ != module.__name__:
+                continue
+            if issubclass(value, contract) and value is not contract:
+                name = value.model_fields["name"].default
+                if name in found:
+                    raise TypeError(f"{package}: two entries are named {name!r}")
+                found[name] = value
+    return found
+
+
+class OneOf:
+    """Marks a field as one entry of a folder, told apart by `name`.
+
+    A bare string stands for the entry of that name with its defaults; where `number` names an
+    entry, a bare number is the `value` of that entry.
+    """
+
+    def __init__(self, entries: Mapping[str, type[Entry]], *, number: str | None = None) -> None:
+        """Offer `entries`; `number` is the entry that a bare number stands for."""
+        self._entries = entries
+        self._number = number
+
+    def _spell_out(self, value: object) -> object:
+        if isinstance(value, str):
+            return {"name": value}
+        if self._number and isinstance(value, int | float) and not isinstance(value, bool):
+            return {"name": self._number, "value": value}
+        return value
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Build a union told apart by `name`, whatever entries the folder holds."""
+        choices = {name: handler.generate_schema(entry) for name, entry in self._entries.items()}
+        union = core_schema.tagged_union_schema(choices, discriminator="name")
+        return core_schema.no_info_before_validator_function(self._spell_out, union)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Describe the union, and beside it the short forms."""
+        short = [
+            name
+            for name, entry in self._entries.items()
+            if not any(field.is_required() for field in entry.model_fields.values())
+        ]
+        forms: list[JsonSchemaValue] = [handler(schema), {"type": "string", "enum": short}]
+        if self._number:
+            forms.append({"type": "number"})
+        return {"anyOf": forms}

@@ -1,0 +1,69 @@
+"""Everything that the engine refuses or fails with.
+
+KdcoreError
+├── RecipeError            the recipe cannot be run as written
+├── DataError              the data cannot be used
+├── WeightsError           a weights file does not fit the network
+├── NonFiniteLossError     the training diverged
+├── CheckpointError        a checkpoint belongs to another run
+├── ExportError            the exported file does not do what the network does
+└── DiskFullError          no room for a checkpoint or an artifact
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class KdcoreError(Exception):
+    """The run cannot go on; the message says what was found and what was expected."""
+
+    code: ClassVar[str] = "engine_error"
+    """Stable word for programs."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        """Keep the message and, where there is one, the way out."""
+        super().__init__(message)
+        self.hint = hint
+
+
+class RecipeError(KdcoreError):
+    """The recipe cannot be run as written."""
+
+    code = "recipe_invalid"
+
+
+class DataError(KdcoreError):
+    """The data set cannot be used as it is."""
+
+    code = "data_invalid"
+
+
+class WeightsError(KdcoreError):
+    """A weights file does not fit the network that it was named for."""
+
+    code = "weights_mismatch"
+
+
+class NonFiniteLossError(KdcoreError):
+    """The loss became NaN or infinite."""
+
+    code = "nan_loss"
+
+
+class CheckpointError(KdcoreError):
+    """The working folder holds the checkpoints of another recipe or other data."""
+
+    code = "checkpoint_mismatch"
+
+
+class ExportError(KdcoreError):
+    """An exported file does not compute what the network computes."""
+
+    code = "export_failed"
+
+
+class DiskFullError(KdcoreError):
+    """No room is left for a checkpoint or an artifact."""
+
+    code = "disk_full"

@@ -1,0 +1,65 @@
+"""How good a network is, and what it costs."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from kdcore.dataset import Samples
+from kdcore.network import predict
+
+_WARM_UP, _TIMED = 10, 100
+
+
+def score(
+    network: nn.Sequential, samples: Samples, teacher_logits: Tensor | None = None
+) -> dict[str, float]:
+    """Return accuracy, cross-entropy in nats, and agreement with a teacher's logits `(N, C)`."""
+    logits = predict(network, samples.inputs)
+    best = logits.argmax(1)
+    scores = {
+        "accuracy": _share(best == samples.labels),
+        "loss": float(nn.functional.cross_entropy(logits.float(), samples.labels)),
+    }
+    if teacher_logits is not None:
+        scores["agreement"] = _share(best == teacher_logits.argmax(1))
+    return scores
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of trained numbers in a network."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def count_flops(network: nn.Sequential, sample: Tensor) -> int:
+    """Return the operations for one sample `(1, *shape)`, two for each multiply-add."""
+    network.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(sample)
+    return int(cast("Any", counter).get_total_flops())
+
+
+def latency_ms(network: nn.Sequential, sample: Tensor) -> float:
+    """Return the median time of one sample `(1, *shape)` on one CPU thread, in milliseconds."""
+    device, threads = sample.device, torch.get_num_threads()
+    network.eval().cpu()
+    sample = sample.cpu()
+    torch.set_num_threads(1)
+    times: list[float] = []
+    with torch.no_grad():
+        for _ in range(_WARM_UP + _TIMED):
+            start = time.perf_counter()
+            network(sample)
+            times.append(time.perf_counter() - start)
+    torch.set_num_threads(threads)
+    network.to(device)
+    return 1000 * statistics.median(times[_WARM_UP:])
+
+
+def _share(hits: Tensor) -> float:
+    return float(hits.double().mean())

@@ -1,0 +1,199 @@
+"""What a run reports: the loop yields these, and whoever called it logs, stores or stops."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from kdcore.verdict import Verdict
+
+Role = Literal["teacher", "assistant", "baseline", "hard_labels", "student"]
+Phase = Literal["preparing", "training", "evaluating", "exporting"]
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class StagePlan(_Event):
+    """One training that the run will do."""
+
+    name: str
+    role: Role
+    seed: int
+    total_steps: int
+    teachers: list[str]
+    """Stages whose networks teach this one."""
+
+
+class RunStarted(_Event):
+    """The recipe, the data and the device are ready."""
+
+    type: Literal["run.started"] = "run.started"
+    stages: list[StagePlan]
+    device: str
+    threads: int
+    versions: dict[str, str]
+
+
+class PhaseStarted(_Event):
+    """The run is in another phase now."""
+
+    type: Literal["phase"] = "phase"
+    phase: Phase
+
+
+class StageStarted(_Event):
+    """One training begins, or goes on."""
+
+    type: Literal["stage.started"] = "stage.started"
+    stage: str
+    role: Role
+    seed: int
+    step: int
+    """0, or the step that it is resumed at."""
+    total_steps: int
+    parameters: int
+
+
+class StageProgress(_Event):
+    """Where the run is, a few times a second."""
+
+    type: Literal["stage.progress"] = "stage.progress"
+    stage: str
+    role: Role
+    seed: int
+    step: int
+    total_steps: int
+    epoch: float
+    samples_per_second: float
+    eta_seconds: float
+    """Seconds to the end of this stage."""
+    percent: float
+    """Of the whole run, 0 to 100."""
+    run_eta_seconds: float
+    """Seconds to the end of the run's trainings."""
+    metrics: dict[str, float]
+
+
+class Metrics(_Event):
+    """Points of curves, in columns of equal length."""
+
+    type: Literal["metrics"] = "metrics"
+    stage: str
+    seed: int
+    columns: dict[str, list[int | float | None]]
+    """`step`, counted from 1, and any of `loss`, `loss/<objective>`, `learning_rate`,
+    `validation/accuracy`."""
+
+
+class StageEvaluated(_Event):
+    """A network was measured on samples that it does not learn from."""
+
+    type: Literal["stage.evaluated"] = "stage.evaluated"
+    stage: str
+    seed: int
+    step: int
+    split: Literal["validation", "test"]
+    scores: dict[str, float]
+
+
+class Checkpointed(_Event):
+    """All that is needed to go on from this step is on the disk."""
+
+    type: Literal["checkpoint"] = "checkpoint"
+    stage: str
+    seed: int
+    step: int
+
+
+class StageFinished(_Event):
+    """One training is done, and its network is kept."""
+
+    type: Literal["stage.finished"] = "stage.finished"
+    stage: str
+    role: Role
+    seed: int
+    step: int
+    seconds: float
+    """Spent by the attempt that finished it."""
+    scores: dict[str, float]
+    """On the test samples."""
+    reused: bool = False
+    """True where an earlier attempt had finished it."""
+
+
+class Warned(_Event):
+    """Something is not as one would wish, and the run goes on."""
+
+    type: Literal["warning"] = "warning"
+    code: str
+    message: str
+    hint: str | None = None
+
+
+class VerdictReached(_Event):
+    """Whether the student is worth having."""
+
+    type: Literal["verdict"] = "verdict"
+    verdict: Verdict
+
+
+class ArtifactWritten(_Event):
+    """A file that the run delivers."""
+
+    type: Literal["artifact"] = "artifact"
+    name: str
+    path: str
+    """Relative to the working folder."""
+    kind: str
+    size_bytes: int
+    sha256: str
+    media_type: str
+
+
+class RunStopped(_Event):
+    """The run was asked to stop, and has saved what is needed to go on."""
+
+    type: Literal["run.stopped"] = "run.stopped"
+    reason: str
+    stage: str | None = None
+    step: int | None = None
+
+
+class RunFailed(_Event):
+    """The run cannot go on."""
+
+    type: Literal["run.failed"] = "run.failed"
+    code: str
+    message: str
+    hint: str | None = None
+
+
+class RunFinished(_Event):
+    """Everything that the recipe asks for is delivered."""
+
+    type: Literal["run.finished"] = "run.finished"
+    seconds: float
+
+
+Event = (
+    RunStarted
+    | PhaseStarted
+    | StageStarted
+    | StageProgress
+    | Metrics
+    | StageEvaluated
+    | Checkpointed
+    | StageFinished
+    | Warned
+    | VerdictReached
+    | ArtifactWritten
+    | RunStopped
+    | RunFailed
+    | RunFinished
+)
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+"""Reads an event from JSON."""

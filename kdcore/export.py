@@ -1,0 +1,160 @@
+"""What a run delivers: the student in its forms, and the papers that go with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from kdcore.errors import ExportError
+from kdcore.events import ArtifactWritten
+from kdcore.files import write_file
+from kdcore.network import predict, save_weights
+from kdcore.recipe import Recipe
+from kdcore.report import model_card, report
+from kdcore.verdict import Verdict
+
+_COMPARED = 64
+_TOLERANCE = 1e-4
+_MEDIA = {
+    ".safetensors": "application/vnd.safetensors",
+    ".onnx": "application/vnd.onnx",
+    ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What is known when the last network is trained."""
+
+    recipe: Recipe
+    verdict: Verdict
+    folder: Path
+    seed: int
+    """The seed whose student is delivered."""
+    student: nn.Sequential
+    teacher: nn.Sequential | None
+    """Where it was trained in this run."""
+    assistants: list[nn.Sequential]
+    samples: Tensor
+    """`(N, *shape)`: the exported forms are compared on some of these."""
+    num_classes: int
+    scores: dict[str, Any]
+    """Test scores by stage."""
+
+
+def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
+    """Write all files, each whole or not at all.
+
+    Raises:
+        ExportError: the ONNX file does not compute what the student computes.
+        DiskFullError: no room.
+    """
+    recipe, verdict, folder = delivery.recipe, delivery.verdict, delivery.folder
+    student = delivery.student.cpu()
+    save_weights(student, folder / "student.safetensors")
+    yield _written(folder / "student.safetensors", "student")
+    difference = None
+    if "onnx" in recipe.export:
+        content = onnx_bytes(student, delivery.samples[:2].cpu())
+        difference = _largest_difference(content, student, delivery.samples[:_COMPARED].cpu())
+        write_file(folder / "student.onnx", content)
+        yield _written(folder / "student.onnx", "student_onnx")
+    if delivery.teacher is not None:
+        save_weights(delivery.teacher, folder / "teacher.safetensors")
+        yield _written(folder / "teacher.safetensors", "teacher")
+    else:
+        (folder / "teacher.safetensors").unlink(missing_ok=True)
+    for place, assistant in enumerate(delivery.assistants, start=1):
+        path = folder / f"assistant-{place}.safetensors"
+        save_weights(assistant, path)
+        yield _written(path, "assistant")
+    documents = {
+        "config.json": ("config", _json(_config(delivery, difference))),
+        "recipe.json": ("recipe", _json(recipe.model_dump(mode="json"))),
+        "verdict.json": ("verdict", _json(verdict.model_dump(mode="json"))),
+        "report.md": ("report", report(recipe, verdict, delivery.seed)),
+        "README.md": ("card", model_card(recipe, verdict, delivery.seed)),
+    }
+    for name, (kind, text) in documents.items():
+        write_file(folder / name, text.encode())
+        yield _written(folder / name, kind)
+
+
+def onnx_bytes(network: nn.Sequential, samples: Tensor) -> bytes:
+    """Return a network as one ONNX file with a dynamic batch, from `inputs` to `logits`."""
+    # The exporter speaks a lot, and not to users of this engine.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    batch = torch.export.Dim("batch", min=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network.eval(),
+            (samples,),
+            dynamo=True,
+            input_names=["inputs"],
+            output_names=["logits"],
+            dynamic_shapes=({0: batch},),
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("the ONNX exporter gave nothing back")
+    return program.model_proto.SerializeToString()
+
+
+def _largest_difference(content: bytes, network: nn.Sequential, samples: Tensor) -> float:
+    """Hold the ONNX file against the network on real samples."""
+    import onnxruntime
+
+    session = cast("Any", onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]))
+    (logits,) = session.run(None, {"inputs": samples.numpy()})
+    expected = predict(network, samples)
+    difference = float((torch.from_numpy(logits) - expected).abs().max())  # pyright: ignore[reportUnknownMemberType]
+    allowed = _TOLERANCE * max(float(expected.abs().max()), 1.0)
+    if not difference <= allowed:
+        raise ExportError(
+            f"student.onnx differs from the network by {difference:g} on real samples; "
+            f"at most {allowed:g} is allowed"
+        )
+    return difference
+
+
+def _config(delivery: Delivery, difference: float | None) -> dict[str, Any]:
+    """Return all that is needed to build the student and to feed it."""
+    return {
+        "format": "stillhouse-student",
+        "version": 1,
+        "model": delivery.recipe.student.model.model_dump(mode="json"),
+        "input_shape": list(delivery.samples.shape[1:]),
+        "num_classes": delivery.num_classes,
+        "data": delivery.recipe.data.model_dump(mode="json"),
+        "seed": delivery.seed,
+        "onnx_largest_difference": difference,
+        "scores": delivery.scores,
+    }
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def _written(path: Path, kind: str) -> ArtifactWritten:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ArtifactWritten(
+        name=path.name,
+        path=f"{path.parent.name}/{path.name}",
+        kind=kind,
+        size_bytes=path.stat().st_size,
+        sha256=digest,
+        media_type=_MEDIA[path.suffix],
+    )

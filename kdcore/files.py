@@ -1,0 +1,63 @@
+"""Files that are either whole or absent, whatever dies while they are written."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kdcore.errors import DiskFullError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write beside, flush to the disk, and rename once.
+
+    Raises:
+        DiskFullError: no room; nothing is left behind.
+    """
+    beside = path.with_name(path.name + ".tmp")
+    try:
+        with disk_full_is_named():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+            sync_folder(path.parent)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk, so that a rename in it survives a power loss."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def disk_full_is_named() -> Generator[None]:
+    """Turn the system's errors for a full disk into one that says so."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise _full(error.filename) from error
+    except RuntimeError as error:  # torch's writer reports a short write in its own words
+        if "file write failed" not in str(error) and "unexpected pos" not in str(error):
+            raise
+        raise _full(None) from error
+
+
+def _full(path: object) -> DiskFullError:
+    where = f" for {Path(os.fsdecode(path)).name}" if isinstance(path, str | bytes) else ""
+    return DiskFullError(f"no room is left on the disk{where}", hint="free some space and retry")

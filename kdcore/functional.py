@@ -1,0 +1,32 @@
+"""Mathematics that several entries share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdcore.lazy import F, torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def kl_divergence(teacher_log_probs: Tensor, student_log_probs: Tensor) -> Tensor:
+    """Return KL(teacher || student) of each row, log-probabilities `(B, C)` -> `(B,)`, in nats."""
+    return F.kl_div(student_log_probs, teacher_log_probs, reduction="none", log_target=True).sum(-1)
+
+
+def log_softmax(logits: Tensor) -> Tensor:
+    """Return log-probabilities `(B, C)`; half precisions are widened to float32 first."""
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    return F.log_softmax(logits, dim=-1)
+
+
+def without(logits: Tensor, labels: Tensor) -> Tensor:
+    """Drop each row's target class: `(B, C)` -> `(B, C-1)`.
+
+    Dropping is exact at every magnitude, where masking with a large number is not once logits are
+    larger than the mask, and masking with minus infinity makes `kl_div` NaN.
+    """
+    keep = torch.ones_like(logits, dtype=torch.bool).scatter(1, labels.unsqueeze(1), value=False)
+    return logits[keep].view(logits.shape[0], logits.shape[1] - 1)

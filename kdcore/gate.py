@@ -1,0 +1,79 @@
+"""A gate: one line that a student must meet, such as `student.accuracy >= 0.95`."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+import re
+from collections.abc import Callable
+
+from kdcore.entry import Record
+
+METRICS = {
+    "teacher.accuracy": "the teacher's test accuracy, 0 to 1",
+    "student.accuracy": "the distilled student's test accuracy, mean over the seeds",
+    "baseline.accuracy": "the undistilled student's test accuracy, mean over the seeds",
+    "uplift": "student.accuracy - baseline.accuracy",
+    "uplift.low": "lower end of the uplift's confidence interval",
+    "retention": "student.accuracy / teacher.accuracy",
+    "agreement": "share of test samples on which student and teacher say the same",
+    "parameters": "the student's number of parameters",
+    "size_mb": "the student's weights file in megabytes (10^6 bytes)",
+    "flops": "floating-point operations of the student for one sample",
+    "latency_ms": "the student's median time for one sample on one CPU thread, in milliseconds",
+    "compression": "teacher's parameters / student's parameters",
+}
+"""What a gate can be about."""
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_LINE = re.compile(r"\s*([A-Za-z_.]+)\s*(>=|<=|>|<)\s*([^\s<>=]+)\s*")
+
+
+class Gate(Record):
+    """A metric, a comparison and a target."""
+
+    metric: str
+    """One of `METRICS`."""
+    op: str
+    """One of >=, <=, >, <."""
+    target: float
+    """The number to meet."""
+
+    @classmethod
+    def parse(cls, line: str) -> Gate:
+        """Read a line such as `size_mb <= 0.1`.
+
+        Raises:
+            ValueError: the line is no gate; the message says what is expected.
+        """
+        match = _LINE.fullmatch(line)
+        if not match:
+            raise ValueError(
+                f"found {line!r}; expected `metric >= number`, with >=, <=, > or <, "
+                "for example `student.accuracy >= 0.95`"
+            )
+        metric, op, number = match.groups()
+        if metric not in METRICS:
+            near = difflib.get_close_matches(metric, METRICS, n=1, cutoff=0.4)
+            raise ValueError(
+                f"no metric {metric!r}"
+                + (f"; did you mean {near[0]!r}?" if near else "")
+                + f" Known: {', '.join(METRICS)}"
+            )
+        try:
+            target = float(number)
+        except ValueError:
+            target = math.nan
+        if not math.isfinite(target):
+            raise ValueError(f"found {number!r} after {op}; expected a finite number")
+        return cls(metric=metric, op=op, target=target)
+
+    def passes(self, value: float | None) -> bool:
+        """Say whether a measured value meets the target; what was not measured does not."""
+        return value is not None and _OPERATORS[self.op](value, self.target)

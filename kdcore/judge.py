@@ -1,0 +1,99 @@
+"""From finished networks to the verdict, and to the student that is delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdcore.evaluate import count_flops, count_parameters, latency_ms, score
+from kdcore.events import Warned
+from kdcore.export import Delivery
+from kdcore.network import save_weights
+from kdcore.plan import TEACHER
+from kdcore.run import Run
+from kdcore.verdict import Measured, Sample, Verdict, reach_verdict
+
+
+def weigh(run: Run) -> Verdict:
+    """Measure what was trained, and hold it against each other."""
+    recipe = run.recipe
+    student = _measured("student", run)
+    agreements = [run.scores[f"student-{seed}"]["agreement"] for seed in recipe.seeds]
+    return reach_verdict(
+        seeds=recipe.seeds,
+        teacher=_measured(TEACHER, run),
+        student=student,
+        baseline=_like(student, "baseline", run) if recipe.baseline.enabled else None,
+        controls={"hard_labels": _like(student, "hard_labels", run)}
+        if recipe.baseline.hard_labels
+        else {},
+        agreement=Sample.of(agreements).mean,
+        confidence=recipe.evaluation.confidence,
+        tie_margin=recipe.evaluation.tie_margin,
+        gates=recipe.gates,
+    )
+
+
+def _measured(role: str, run: Run) -> Measured:
+    name = role if role == TEACHER else f"{role}-{run.recipe.seeds[0]}"
+    network, sample = run.networks[name], run.corpus.test.inputs[:1]
+    return Measured(
+        accuracy=_accuracy(role, run),
+        parameters=count_parameters(network),
+        size_bytes=save_weights(network, run.workdir / "artifacts" / f"{role}.safetensors"),
+        flops=count_flops(network, sample),
+        latency_ms=latency_ms(network, sample),
+    )
+
+
+def _like(student: Measured, role: str, run: Run) -> Measured:
+    """Return the measures of a control, which differs from the student in its accuracy alone."""
+    return student.model_copy(update={"accuracy": _accuracy(role, run)})
+
+
+def _accuracy(role: str, run: Run) -> Sample:
+    names = [role] if role == TEACHER else [f"{role}-{seed}" for seed in run.recipe.seeds]
+    return Sample.of([run.scores[name]["accuracy"] for name in names])
+
+
+def doubts(verdict: Verdict) -> Iterator[Warned]:
+    """Warn where the comparison is not what one would wish."""
+    if verdict.baseline and verdict.teacher.accuracy.mean < verdict.baseline.accuracy.mean:
+        yield Warned(
+            code="weak_teacher",
+            message=f"the teacher's accuracy is {verdict.teacher.accuracy.mean:.4f}, "
+            f"below the {verdict.baseline.accuracy.mean:.4f} of the student alone",
+            hint="train the teacher longer, or check that its weights are for this data",
+        )
+    if verdict.baseline and len(verdict.seeds) == 1:
+        yield Warned(
+            code="one_seed",
+            message="one seed gives no interval; the outcome is inconclusive",
+            hint="name at least three seeds",
+        )
+
+
+def delivery(run: Run, verdict: Verdict) -> Delivery:
+    """Deliver the student that does best on the validation samples, or the first seed's."""
+    seed = run.recipe.seeds[0]
+    validation = run.corpus.validation
+    if validation is not None:
+        accuracy = {
+            seed: score(run.networks[f"student-{seed}"], validation)["accuracy"]
+            for seed in run.recipe.seeds
+        }
+        seed = max(run.recipe.seeds, key=lambda seed: accuracy[seed])
+    assistants = [
+        stage.name for stage in run.plan if stage.role == "assistant" and stage.seed == seed
+    ]
+    return Delivery(
+        recipe=run.recipe,
+        verdict=verdict,
+        folder=run.workdir / "artifacts",
+        seed=seed,
+        student=run.networks[f"student-{seed}"],
+        teacher=run.networks[TEACHER] if run.recipe.teacher.weights is None else None,
+        assistants=[run.networks[name] for name in assistants],
+        samples=run.corpus.test.inputs,
+        num_classes=run.corpus.num_classes,
+        scores=run.scores,
+    )

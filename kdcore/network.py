@@ -1,0 +1,106 @@
+"""Networks at work: built, run with their stages observed, saved and read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as read_safetensors
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor, nn
+
+from kdcore.errors import WeightsError
+from kdcore.files import write_file
+from kdcore.model import Model
+from kdcore.tensors import Outputs, Shapes
+
+_SHOWN = 5
+
+
+def build(model: Model, input_shape: tuple[int, ...], num_classes: int, seed: int) -> nn.Sequential:
+    """Build a network whose initial weights depend on `seed` alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return model.build(input_shape, num_classes)
+
+
+def observe(network: nn.Sequential, inputs: Tensor, taps: Collection[str] = ()) -> Outputs:
+    """Run a network on inputs `(B, *shape)`; keep the outputs of the stages named in `taps`."""
+    if not taps:
+        return Outputs(cast("Tensor", network(inputs)), {})
+    features: dict[str, Tensor] = {}
+    outputs = inputs
+    for name, stage in network.named_children():
+        outputs = cast("Tensor", stage(outputs))
+        if name in taps:
+            features[name] = outputs
+    return Outputs(outputs, features)
+
+
+def shapes_of(network: nn.Sequential, input_shape: tuple[int, ...]) -> Shapes:
+    """Return the shape of each stage's output for one sample."""
+    names = [name for name, _ in network.named_children()]
+    device = next(network.parameters()).device
+    training = network.training
+    network.eval()
+    with torch.no_grad():
+        outputs = observe(network, torch.zeros(1, *input_shape, device=device), names)
+    network.train(training)
+    return {name: tuple(feature.shape[1:]) for name, feature in outputs.features.items()}
+
+
+def predict(network: nn.Sequential, inputs: Tensor, batch_size: int = 1024) -> Tensor:
+    """Return the logits `(N, C)` of all inputs `(N, *shape)`, in evaluation mode."""
+    training = network.training
+    network.eval()
+    chunks = cast("tuple[Tensor, ...]", inputs.split(batch_size))
+    with torch.no_grad():
+        parts = [cast("Tensor", network(chunk)) for chunk in chunks]
+    network.train(training)
+    return torch.cat(parts)
+
+
+def save_weights(network: nn.Sequential, path: Path) -> int:
+    """Write a network's weights as safetensors; return the size in bytes."""
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
+    }
+    content = safetensors_bytes(state)
+    write_file(path, content)
+    return len(content)
+
+
+def load_weights(network: nn.Sequential, path: Path, shown: str) -> None:
+    """Read weights into a network; `shown` is what people call the file.
+
+    Raises:
+        WeightsError: no such file, no safetensors, or tensors that do not fit, each named.
+    """
+    try:
+        state = read_safetensors(path.read_bytes())
+    except FileNotFoundError:
+        raise WeightsError(
+            f"{shown}: no such file in the inputs folder", hint="put the safetensors file there"
+        ) from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{shown}: not a readable safetensors file ({error})") from None
+    expected = network.state_dict()
+    misfits = [f"{name} is missing" for name in expected if name not in state]
+    misfits += [f"{name} is not in the network" for name in state if name not in expected]
+    misfits += [
+        f"{name} has shape {list(tensor.shape)}, the network's has {list(expected[name].shape)}"
+        for name, tensor in state.items()
+        if name in expected and tensor.shape != expected[name].shape
+    ]
+    if misfits:
+        more = f"; and {len(misfits) - _SHOWN} more" if len(misfits) > _SHOWN else ""
+        raise WeightsError(
+            f"{shown} does not fit the network: {'; '.join(misfits[:_SHOWN])}{more}",
+            hint="describe the model exactly as it was when the weights were saved",
+        )
+    if bad := [name for name, tensor in state.items() if not cast("Any", tensor).isfinite().all()]:
+        raise WeightsError(f"{shown} holds NaN or infinity in {', '.join(bad[:_SHOWN])}")
+    network.load_state_dict(state)

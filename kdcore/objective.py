@@ -1,0 +1,47 @@
+"""What an objective is: which knowledge of the teacher is compared with the student's, and how."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from kdcore.entry import Entry
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from kdcore.temperature import Softened
+    from kdcore.tensors import Batch, Outputs, Shapes
+
+
+class Objective(Entry):
+    """One term of the training loss."""
+
+    weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    """Factor of this term in the total loss."""
+    warmup_epochs: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    """Epochs over which the weight grows linearly to its full value; counted from 1."""
+
+    needs_teacher: ClassVar[bool] = True
+    """False where the term looks at labels alone; such a stage runs no teacher."""
+    softens: ClassVar[bool] = False
+    """True where the term reads softened logits, so that the temperature axis reaches it."""
+
+    def heads(self, student: Shapes, teacher: Shapes) -> nn.Module | None:
+        """Return layers that are trained with the student and dropped at export, or None."""
+        return None
+
+    def loss(
+        self,
+        student: Outputs,
+        teacher: Outputs,
+        batch: Batch,
+        softened: Softened,
+        heads: nn.Module | None,
+    ) -> Tensor:
+        """Return one loss a sample `(B,)`, or `()` where the samples are coupled; in nats.
+
+        A stage without a teacher has only objectives that do not look at `teacher` and `softened`.
+        """
+        raise NotImplementedError

@@ -1,0 +1,45 @@
+"""Optimisers and the course of the learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from kdcore.training import Training
+
+
+def build_optimizer(
+    training: Training, parameters: Iterable[nn.Parameter], device: torch.device
+) -> torch.optim.Optimizer:
+    """Build the optimiser that a recipe names; fused, one pass over the parameters a step."""
+    fused = device.type in {"cpu", "cuda"}
+    if training.optim == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            lr=training.learning_rate,
+            momentum=training.momentum,
+            weight_decay=training.weight_decay,
+            nesterov=training.momentum > 0,
+            fused=fused,
+        )
+    return torch.optim.AdamW(
+        parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=fused
+    )
+
+
+def learning_rate(training: Training, step: int, total_steps: int) -> float:
+    """Return the learning rate of a step, counted from 0; it has no state to be saved."""
+    if step < training.warmup_steps:
+        return training.learning_rate * (step + 1) / training.warmup_steps
+    done = (step - training.warmup_steps) / max(total_steps - training.warmup_steps, 1)
+    match training.lr_scheduler_type:
+        case "constant":
+            factor = 1.0
+        case "linear":
+            factor = 1 - done
+        case "cosine":
+            factor = (1 + math.cos(math.pi * done)) / 2
+    return training.learning_rate * factor

@@ -1,0 +1,205 @@
+"""The waist: one run, fully described.
+
+Everything above this file (the service, the command line) makes recipes, everything below it runs
+them. A recipe that was validated is complete: defaults are filled in, the method is spelt out on
+the axes, and dumping and validating it again gives the same recipe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from kdcore.catalog import METHODS
+from kdcore.dataset import Dataset
+from kdcore.datasets import DATASETS
+from kdcore.entry import OneOf, Record
+from kdcore.gate import Gate
+from kdcore.method import Method
+from kdcore.model import Model
+from kdcore.models import MODELS
+from kdcore.objective import Objective
+from kdcore.objectives import OBJECTIVES
+from kdcore.path import Path
+from kdcore.paths import PATHS
+from kdcore.paths.direct import Direct
+from kdcore.temperature import Temperature
+from kdcore.temperatures import TEMPERATURES
+from kdcore.temperatures.fixed import Fixed
+from kdcore.training import Training
+from kdcore.weighting import Weighting
+from kdcore.weightings import WEIGHTINGS
+from kdcore.weightings.uniform import Uniform
+
+AnyModel = Annotated[Model, OneOf(MODELS)]
+AnyMethod = Annotated[Method, OneOf(METHODS)]
+_METHOD: TypeAdapter[Method] = TypeAdapter(AnyMethod)
+_MAX_SEED = 2**31 - 1
+
+
+def _network(value: object) -> object:
+    """Let a bare model name stand for a network of that model."""
+    return {"model": value} if isinstance(value, str) else value
+
+
+def _on_or_off(value: object) -> object:
+    """Let a bare true or false stand for the whole block."""
+    return {"enabled": value} if isinstance(value, bool) else value
+
+
+def _readable(line: str) -> str:
+    Gate.parse(line)
+    return line
+
+
+def _distinct(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) != len(seeds):
+        raise ValueError(f"found {seeds}; expected every seed once")
+    return seeds
+
+
+class Teacher(Record):
+    """The network that knows."""
+
+    model: AnyModel
+    """Its architecture."""
+    weights: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """A safetensors file in the inputs folder; without it the teacher is trained first."""
+    training: Training | None = None
+    """How it is trained; like the student where not given."""
+
+
+class Student(Record):
+    """The network that learns."""
+
+    model: AnyModel
+    """Its architecture."""
+
+
+class Baseline(Record):
+    """Controls: the same student without distillation, at equal budget."""
+
+    enabled: bool = True
+    """Train the student on its labels alone, for as many steps."""
+    hard_labels: bool = False
+    """Also train it on the teacher's best class alone, to see what the soft answers add."""
+
+
+class Evaluation(Record):
+    """How the verdict is reached."""
+
+    confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
+    """Coverage of the interval of the paired difference."""
+    tie_margin: Annotated[float, Field(ge=0, le=0.5)] = 0.005
+    """A difference surely smaller than this is a tie."""
+
+
+class Runtime(Record):
+    """What the run computes on."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+    """auto takes a GPU where there is one."""
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """CPU threads; small networks are faster with one."""
+
+
+class Recipe(Record):
+    """One run: who teaches whom what, on which data, how long, and what must come out."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """What people call the run."""
+    teacher: Annotated[Teacher, BeforeValidator(_network)]
+    """The network that knows."""
+    student: Annotated[Student, BeforeValidator(_network)]
+    """The network that learns."""
+    data: Annotated[Dataset, OneOf(DATASETS)]
+    """What they see."""
+    method: AnyMethod | None = None
+    """A published combination; it fills in the four axes that are not written out."""
+    objectives: Annotated[
+        list[Annotated[Objective, OneOf(OBJECTIVES)]], Field(min_length=1, max_length=16)
+    ] = []
+    """What knowledge is compared, a weighted sum."""
+    temperature: Annotated[Temperature, OneOf(TEMPERATURES, number="fixed")] = Fixed()
+    """How logits are softened."""
+    weighting: Annotated[Weighting, OneOf(WEIGHTINGS)] = Uniform()
+    """How much each sample counts."""
+    path: Annotated[Path, OneOf(PATHS)] = Direct()
+    """Who teaches whom."""
+    training: Training = Training()
+    """How the student is trained."""
+    baseline: Annotated[Baseline, BeforeValidator(_on_or_off)] = Baseline()
+    """Controls to compare with."""
+    seeds: Annotated[
+        list[Annotated[int, Field(ge=0, le=_MAX_SEED)]],
+        Field(min_length=1, max_length=100),
+        AfterValidator(_distinct),
+    ] = [0]
+    """Every seed is run; the verdict is over all of them."""
+    evaluation: Evaluation = Evaluation()
+    """How the verdict is reached."""
+    gates: Annotated[
+        list[Annotated[str, Field(max_length=200), AfterValidator(_readable)]], Field(max_length=64)
+    ] = []
+    """Lines that the student must meet, such as `student.accuracy >= 0.95`."""
+    export: Annotated[list[Literal["safetensors", "onnx"]], Field(min_length=1)] = [
+        "safetensors",
+        "onnx",
+    ]
+    """Forms of the delivered student; safetensors is always among them."""
+    runtime: Runtime = Runtime()
+    """What the run computes on."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out_the_method(cls, document: Any) -> Any:
+        """Let the method write the axes that the recipe leaves open."""
+        if not isinstance(document, dict):
+            return document
+        fields = cast("dict[str, Any]", document)
+        if fields.get("method") is None and "objectives" not in fields:
+            fields = {**fields, "method": "kd"}
+        if fields.get("method") is None:
+            return fields
+        try:
+            method = _METHOD.validate_python(fields["method"])
+        except ValidationError:
+            # The field itself reports it, with its own pointer; the axes must not complain as well.
+            return {"objectives": ["cross_entropy"], **fields}
+        return {**method.axes(), **fields}
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if not any(objective.weight for objective in self.objectives):
+            raise PydanticCustomError(
+                "no_weight",
+                "found weight 0 for every objective; expected at least one above 0",
+                {"pointer": "/objectives"},
+            )
+        gated = {Gate.parse(line).metric for line in self.gates}
+        if not self.baseline.enabled and (lost := sorted(gated & _NEED_A_BASELINE)):
+            raise PydanticCustomError(
+                "gate_without_baseline",
+                "found a gate on {metric} but no baseline; expected baseline: true",
+                {"pointer": "/gates", "metric": ", ".join(lost)},
+            )
+        return self
+
+    def digest(self) -> str:
+        """Return the sha256 of what the run computes: all of the recipe but its name."""
+        document = self.model_dump(mode="json", include=set(Recipe.model_fields) - {"name"})
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+_NEED_A_BASELINE = {"baseline.accuracy", "uplift", "uplift.low"}

@@ -1,0 +1,90 @@
+"""The report and the model card, as Markdown."""
+
+from __future__ import annotations
+
+from kdcore.recipe import Recipe
+from kdcore.verdict import Measured, Verdict
+
+_MARKS = {True: "✅", False: "❌"}
+
+
+def report(recipe: Recipe, verdict: Verdict, seed: int) -> str:
+    """Return the report of a run: fit for a pull request's comment."""
+    lines = [
+        f"# {recipe.name or 'Distillation'}: {verdict.outcome}",
+        "",
+        verdict.sentence,
+        "",
+        *_table(verdict),
+        "",
+        (
+            f"Student and teacher say the same on {verdict.agreement:.1%} of the test samples. "
+            f"The delivered student is that of seed {seed}."
+        ),
+    ]
+    if verdict.gates:
+        lines += ["", "| gate | measured | |", "| --- | ---: | --- |"]
+        for gate in verdict.gates:
+            value = "not measured" if gate.value is None else f"{gate.value:.6g}"
+            lines.append(f"| `{gate.gate}` | {value} | {_MARKS[gate.passed]} |")
+    if verdict.uplift:
+        values = ", ".join(f"{100 * value:+.2f}" for value in verdict.uplift.values)
+        lines += ["", f"Student minus baseline by seed, in points: {values}."]
+    lines += ["", f"Rule: {verdict.rule}.", ""]
+    return "\n".join(lines)
+
+
+def model_card(recipe: Recipe, verdict: Verdict, seed: int) -> str:
+    """Return the README that travels with the student."""
+    method = recipe.method.name if recipe.method else "axes written out"
+    lines = [
+        "---",
+        "library_name: stillhouse",
+        "tags: [knowledge-distillation]",
+        "---",
+        "",
+        f"# {recipe.name or 'A distilled student'}",
+        "",
+        verdict.sentence,
+        "",
+        f"- Teacher: `{recipe.teacher.model.name}`; student: `{recipe.student.model.name}`",
+        f"- Method: {method}; data: `{recipe.data.name}`; seed {seed} of {recipe.seeds}",
+        "",
+        *_table(verdict),
+        "",
+        "## Use it",
+        "",
+        "```python",
+        "import numpy, onnxruntime",
+        "",
+        'session = onnxruntime.InferenceSession("student.onnx")',
+        '(logits,) = session.run(None, {"inputs": inputs})  # float32, (B, *input_shape)',
+        "```",
+        "",
+        "With PyTorch: `kdcore.load_student(folder)` builds what `config.json` describes",
+        "and reads `student.safetensors`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _table(verdict: Verdict) -> list[str]:
+    rows = [("teacher", verdict.teacher), ("**student**", verdict.student)]
+    if verdict.baseline:
+        rows.append(("baseline (no distillation)", verdict.baseline))
+    rows += [(f"control: {name}", measured) for name, measured in verdict.controls.items()]
+    return [
+        "| network | test accuracy | parameters | size | FLOPs | latency |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *(_row(name, measured) for name, measured in rows),
+    ]
+
+
+def _row(name: str, measured: Measured) -> str:
+    accuracy = f"{100 * measured.accuracy.mean:.2f} %"
+    if measured.accuracy.std is not None:
+        accuracy += f" ± {100 * measured.accuracy.std:.2f}"
+    return (
+        f"| {name} | {accuracy} | {measured.parameters:,} | {measured.size_bytes / 1000:,.1f} kB "
+        f"| {measured.flops:,} | {measured.latency_ms:.3f} ms |"
+    )

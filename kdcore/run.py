@@ -1,0 +1,99 @@
+"""One run: its data, its plan, and what it has finished."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from kdcore.corpus import Corpus, load_corpus
+from kdcore.errors import CheckpointError
+from kdcore.evaluate import score
+from kdcore.files import write_file
+from kdcore.network import build, load_weights, predict
+from kdcore.plan import TEACHER, Stage, plan_stages
+from kdcore.recipe import Recipe
+from kdcore.runtime import prepare
+
+
+@dataclass(slots=True)
+class Run:
+    """What the sentences of the story share."""
+
+    recipe: Recipe
+    workdir: Path
+    corpus: Corpus
+    plan: list[Stage]
+    device: torch.device
+    digest: str
+    report_every: float
+    networks: dict[str, nn.Sequential] = field(default_factory=dict[str, nn.Sequential])
+    """Finished networks by stage."""
+    scores: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    """Test scores by stage."""
+    teacher_logits: Tensor | None = None
+    """`(N_test, C)`."""
+    steps_done: int = 0
+    seconds_stepping: float = 0.0
+
+    @property
+    def steps_planned(self) -> int:
+        """Optimiser steps of all stages."""
+        return sum(stage.total_steps for stage in self.plan)
+
+    def keep(self, name: str, network: nn.Sequential) -> None:
+        """Remember a finished network; it is not trained any more."""
+        network.requires_grad_(requires_grad=False)
+        self.networks[name] = network
+        if name == TEACHER:
+            self.teacher_logits = predict(network, self.corpus.test.inputs)
+
+
+def prepare_run(recipe: Recipe, workdir: Path, inputs: Path, report_every: float) -> Run:
+    """Read the data, check that every network can be built, and read a teacher that is given."""
+    device = prepare(recipe.runtime)
+    corpus = load_corpus(recipe.data, inputs, device)
+    weights = inputs / recipe.teacher.weights if recipe.teacher.weights else None
+    digest = f"{recipe.digest()}-{corpus.fingerprint}-{_sha256(weights)}"
+    _claim_folder(workdir, digest)
+    plan = plan_stages(recipe, corpus)
+    shape, classes = corpus.input_shape, corpus.num_classes
+    for stage in plan:
+        with torch.device("meta"):  # refuses what cannot be built before anything is computed
+            stage.model.build(shape, classes)
+    run = Run(recipe, workdir, corpus, plan, device, digest, report_every)
+    if weights is not None:
+        teacher = build(recipe.teacher.model, shape, classes, seed=0)
+        load_weights(teacher, weights, str(recipe.teacher.weights))
+        run.keep(TEACHER, teacher.to(device).eval())
+        run.scores[TEACHER] = score(teacher, corpus.test)
+    return run
+
+
+def _claim_folder(workdir: Path, digest: str) -> None:
+    """Mark the folder as this run's.
+
+    Raises:
+        CheckpointError: it is another run's.
+    """
+    mark = workdir / "run.json"
+    if mark.exists():
+        if json.loads(mark.read_bytes()).get("digest") != digest:
+            raise CheckpointError(
+                "the working folder belongs to another recipe, or the data has changed since",
+                hint="use an empty folder, or retry from scratch",
+            )
+        return
+    write_file(mark, json.dumps({"digest": digest}).encode())
+
+
+def _sha256(file: Path | None) -> str:
+    """Return the digest of a file, or of nothing where there is none: reading it will complain."""
+    if file is None or not file.is_file():
+        return ""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,86 @@
+"""What a run computes on: device, threads, and the state of every random generator."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import random
+from importlib.metadata import version
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from kdcore.errors import RecipeError
+from kdcore.recipe import Runtime
+
+
+def prepare(runtime: Runtime) -> torch.device:
+    """Set the threads and make the arithmetic repeatable; return the device.
+
+    Raises:
+        RecipeError: the device that the recipe names is not there.
+    """
+    torch.set_num_threads(runtime.threads)
+    torch.use_deterministic_algorithms(mode=True)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    name = runtime.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda":
+        present = torch.cuda.device_count()
+        if (device.index or 0) >= present:
+            raise RecipeError(
+                f"runtime.device is {name!r}; this machine has {present} CUDA devices",
+                hint="use device: auto",
+            )
+    return device
+
+
+def versions() -> dict[str, str]:
+    """Return what the numbers of a run may depend on."""
+    packages = ("torch", "numpy", "safetensors")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def derive_seed(*parts: object) -> int:
+    """Return a 63-bit seed that depends on every part and on nothing else."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def seed_everything(seed: int) -> None:
+    """Start the generators of torch, NumPy and Python from one seed."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  # the global generator that libraries draw from
+    random.seed(seed)
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of every generator as tensors and plain numbers."""
+    name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  # as above
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": (
+            name,
+            torch.tensor(cast("Any", keys).astype("int64")),
+            position,
+            has_gauss,
+            gauss,
+        ),
+        "python": random.getstate(),
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Put every generator back to where `random_state` found it."""
+    torch.set_rng_state(state["torch"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype("uint32"), *rest))  # noqa: NPY002  # as above
+    version_, inner, gauss = state["python"]
+    random.setstate((version_, tuple(inner), gauss))

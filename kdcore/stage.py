@@ -1,0 +1,259 @@
+"""The loop: one training, as a generator that steps, evaluates, checkpoints and yields.
+
+Whoever iterates decides what becomes of the events and when to stop: closing the generator saves a
+checkpoint, and the next call goes on from it as if nothing had happened. The order of the data is a
+pure function of (seed, epoch, step), and nothing is read back from the device but once a chunk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdcore import checkpoint
+from kdcore.augment import augmented
+from kdcore.corpus import Corpus
+from kdcore.curves import Curves
+from kdcore.dataset import Augmentation
+from kdcore.evaluate import count_parameters, score
+from kdcore.events import Checkpointed, Event, StageEvaluated, StageProgress, StageStarted
+from kdcore.network import build, observe, shapes_of
+from kdcore.optim import build_optimizer, learning_rate
+from kdcore.plan import Stage, steps_per_epoch
+from kdcore.runtime import derive_seed, random_state, restore_random_state, seed_everything
+from kdcore.temperature import Softened, Temperature
+from kdcore.tensors import Batch, Outputs
+from kdcore.weighting import Weighting
+
+_DEFAULT_EVALUATIONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a stage is given beside its own description."""
+
+    corpus: Corpus
+    labels: Tensor
+    """`(N,)`: the labels that this stage may see."""
+    pool: Tensor
+    """Indices of the samples that it draws from."""
+    teacher: nn.Sequential | None
+    temperature: Temperature
+    weighting: Weighting
+    augmentation: Augmentation
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where a stage works, and how often it speaks."""
+
+    device: torch.device
+    checkpoints: Path
+    digest: str
+    """Of the recipe and the data: a checkpoint of another is refused."""
+    report_every: float
+    """Seconds between reports."""
+
+
+class _Training:
+    """Everything that changes while a stage runs; what is not in here is not part of its state."""
+
+    def __init__(self, stage: Stage, lesson: Lesson, bench: Bench) -> None:
+        shape, classes = lesson.corpus.input_shape, lesson.corpus.num_classes
+        seed = derive_seed("initial weights", stage.seed, stage.model.model_dump_json())
+        self.network = build(stage.model, shape, classes, seed).to(bench.device)
+        seed_everything(derive_seed("training", stage.seed, stage.name))
+        self.heads = nn.ModuleDict()
+        if lesson.teacher is not None:
+            student_shapes = shapes_of(self.network, shape)
+            teacher_shapes = shapes_of(lesson.teacher, shape)
+            for place, objective in enumerate(stage.objectives):
+                head = objective.heads(student_shapes, teacher_shapes)
+                if head is not None:
+                    self.heads[str(place)] = head.to(bench.device)
+        self.network.train()
+        parameters = [*self.network.parameters(), *self.heads.parameters()]
+        self.optimizer = build_optimizer(stage.training, parameters, bench.device)
+        self.parameters = parameters
+        self.step = 0
+        self.best: tuple[float, dict[str, Tensor]] | None = None
+
+    def head_of(self, place: int) -> nn.Module | None:
+        """Return the learned part of the objective at a place of the list, if it has one."""
+        return self.heads[str(place)] if str(place) in self.heads else None  # noqa: SIM401  # no get
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "heads": self.heads.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best,
+            "random": random_state(),
+        }
+
+    def restore(self, step: int, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.heads.load_state_dict(state["heads"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best = state["best"]
+        self.step = step
+        restore_random_state(state["random"])
+
+
+def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, nn.Sequential]:
+    """Train one network to its last step; return it in evaluation mode.
+
+    Raises:
+        NonFiniteLossError: the loss became NaN or infinite; the message names the step.
+        DiskFullError: no room for a checkpoint.
+        CheckpointError: the folder holds checkpoints of another recipe.
+    """
+    run = _Training(stage, lesson, bench)
+    saved = checkpoint.latest(bench.checkpoints, bench.digest)
+    if saved is not None:
+        run.restore(*saved)
+    yield StageStarted(
+        stage=stage.name,
+        role=stage.role,
+        seed=stage.seed,
+        step=run.step,
+        total_steps=stage.total_steps,
+        parameters=count_parameters(run.network),
+    )
+    curves = Curves(stage)
+    evaluate_every = stage.training.eval_steps or max(stage.total_steps // _DEFAULT_EVALUATIONS, 1)
+    first_step, started, reported = run.step, time.monotonic(), time.monotonic()
+    try:
+        while run.step < stage.total_steps:
+            rate, loss, terms = _step(run, stage, lesson)
+            curves.add(run.step, rate, loss, terms)
+            at_end = run.step == stage.total_steps
+            if lesson.corpus.validation and (run.step % evaluate_every == 0 or at_end):
+                scores = _evaluate(run, stage, lesson, curves)
+                yield scores
+            save = run.step % stage.training.save_steps == 0 and not at_end
+            now = time.monotonic()
+            if save or at_end or now - reported >= bench.report_every:
+                reported = now
+                yield curves.flush()  # a diverged run ends here, before it can be saved
+                yield _progress(run, stage, lesson, curves, (run.step - first_step, now - started))
+            if save:
+                checkpoint.save(bench.checkpoints, run.step, run.state(), bench.digest)
+                yield Checkpointed(stage=stage.name, seed=stage.seed, step=run.step)
+    except GeneratorExit:
+        curves.check()
+        checkpoint.save(bench.checkpoints, run.step, run.state(), bench.digest)
+        raise
+    if stage.training.load_best_model_at_end and run.best:
+        run.network.load_state_dict(run.best[1])
+    return run.network.eval()
+
+
+def _step(run: _Training, stage: Stage, lesson: Lesson) -> tuple[float, Tensor, list[Tensor]]:
+    """Take one optimiser step; return the learning rate, and the loss and its terms on device."""
+    batch, epoch = draw(run.step, stage, lesson)
+    rate = learning_rate(stage.training, run.step, stage.total_steps)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    student = observe(run.network, batch.inputs)
+    teacher, softened = student, Softened(student.logits, student.logits, 1.0)
+    if lesson.teacher is not None:
+        with torch.no_grad():
+            teacher = observe(lesson.teacher, batch.inputs)
+        softened = lesson.temperature.soften(student.logits, teacher.logits, batch)
+    total, terms = _loss(run, stage, lesson, (student, teacher, batch, softened), epoch)
+    run.optimizer.zero_grad(set_to_none=True)
+    total.backward()  # pyright: ignore[reportUnknownMemberType]  # torch leaves it half typed
+    if stage.training.max_grad_norm is not None:
+        nn.utils.clip_grad_norm_(run.parameters, stage.training.max_grad_norm)
+    run.optimizer.step()
+    run.step += 1
+    return rate, total.detach(), terms
+
+
+def _loss(
+    run: _Training,
+    stage: Stage,
+    lesson: Lesson,
+    seen: tuple[Outputs, Outputs, Batch, Softened],
+    epoch: int,
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the weighted sum of the objectives, and each of them unweighted, all `()`."""
+    student, teacher, batch, softened = seen
+    weights = lesson.weighting.weights(student, teacher, batch) if lesson.teacher else None
+    total = student.logits.new_zeros(())
+    terms: list[Tensor] = []
+    for place, objective in enumerate(stage.objectives):
+        term = objective.loss(student, teacher, batch, softened, run.head_of(place))
+        if weights is not None and term.dim() and objective.needs_teacher:
+            term = term * weights
+        term = term.mean()
+        terms.append(term.detach())
+        warmed = min((epoch + 1) / objective.warmup_epochs, 1) if objective.warmup_epochs else 1
+        total = total + objective.weight * warmed * term
+    return total, terms
+
+
+def draw(step: int, stage: Stage, lesson: Lesson) -> tuple[Batch, int]:
+    """Return the batch and the epoch of a step, both counted from 0; it depends on nothing else."""
+    size = stage.training.per_device_train_batch_size
+    epoch, place = divmod(step, steps_per_epoch(len(lesson.pool), stage.training))
+    order = _order(len(lesson.pool), derive_seed("order", stage.seed, epoch))
+    index = lesson.pool[order[place * size : (place + 1) * size].to(lesson.pool.device)]
+    inputs = augmented(
+        lesson.corpus.train.inputs[index],
+        index,
+        how=lesson.augmentation,
+        seed=stage.seed,
+        view=epoch,
+    )
+    return Batch(inputs, lesson.labels[index], index), epoch
+
+
+@lru_cache(maxsize=2)
+def _order(samples: int, seed: int) -> Tensor:
+    """Return the order of an epoch; it is the same for every step of it."""
+    return torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
+
+
+def _evaluate(run: _Training, stage: Stage, lesson: Lesson, curves: Curves) -> StageEvaluated:
+    """Measure the network on the validation samples, and keep it where it is the best so far."""
+    assert lesson.corpus.validation is not None  # noqa: S101  # the caller has looked
+    scores = score(run.network, lesson.corpus.validation)
+    curves.add_validation(run.step, scores["accuracy"])
+    if stage.training.load_best_model_at_end and (
+        run.best is None or scores["accuracy"] > run.best[0]
+    ):
+        weights = {name: value.clone() for name, value in run.network.state_dict().items()}
+        run.best = (scores["accuracy"], weights)
+    return StageEvaluated(
+        stage=stage.name, seed=stage.seed, step=run.step, split="validation", scores=scores
+    )
+
+
+def _progress(
+    run: _Training, stage: Stage, lesson: Lesson, curves: Curves, pace: tuple[int, float]
+) -> StageProgress:
+    """Say where the stage is; the run as a whole is filled in by the story."""
+    steps, seconds = pace
+    rate = steps / seconds if seconds > 0 else 0.0
+    return StageProgress(
+        stage=stage.name,
+        role=stage.role,
+        seed=stage.seed,
+        step=run.step,
+        total_steps=stage.total_steps,
+        epoch=run.step / steps_per_epoch(len(lesson.pool), stage.training),
+        samples_per_second=rate * min(stage.training.per_device_train_batch_size, len(lesson.pool)),
+        eta_seconds=(stage.total_steps - run.step) / rate if rate else 0.0,
+        percent=0.0,
+        run_eta_seconds=0.0,
+        metrics=curves.latest,
+    )

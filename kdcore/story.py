@@ -1,0 +1,152 @@
+"""The story: from a recipe to a student that is proven, told as events.
+
+    teacher -> for every seed: baseline, (controls,) assistants, student -> verdict -> files
+
+Read `distill` from top to bottom; everything else in this file is one sentence of it. Whatever a
+stage finished is kept in the working folder, so a run that is started again there does nothing
+twice.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import cast
+
+from torch import Tensor, nn
+
+from kdcore.evaluate import score
+from kdcore.events import (
+    Event,
+    PhaseStarted,
+    RunFinished,
+    RunStarted,
+    StageFinished,
+    StageProgress,
+    VerdictReached,
+)
+from kdcore.export import deliver
+from kdcore.files import write_file
+from kdcore.judge import delivery, doubts, weigh
+from kdcore.network import build, load_weights, predict, save_weights
+from kdcore.plan import TEACHER, Stage, training_set
+from kdcore.recipe import Recipe
+from kdcore.run import Run, prepare_run
+from kdcore.runtime import versions
+from kdcore.stage import Bench, Lesson, train
+
+Tale = Generator[Event, None, None]
+
+
+def distill(
+    recipe: Recipe, workdir: Path, *, inputs: Path | None = None, report_every: float = 0.5
+) -> Iterator[Event]:
+    """Run a recipe in a working folder; files that it names are looked for under `inputs`.
+
+    A report comes every `report_every` seconds, 0 for every step. Closing the iterator saves a
+    checkpoint; calling again with the same folder goes on from there, to the same student.
+
+    Raises:
+        KdcoreError: the run cannot go on; see `kdcore.errors`.
+    """
+    started = time.monotonic()
+    yield PhaseStarted(phase="preparing")
+    run = prepare_run(recipe, workdir, inputs or Path(), report_every)
+    yield RunStarted(
+        stages=[stage.described() for stage in run.plan],
+        device=str(run.device),
+        threads=recipe.runtime.threads,
+        versions=versions(),
+    )
+    yield PhaseStarted(phase="training")
+    for stage in run.plan:
+        yield from _finish(stage, run)
+    yield PhaseStarted(phase="evaluating")
+    verdict = weigh(run)
+    yield from doubts(verdict)
+    yield VerdictReached(verdict=verdict)
+    yield PhaseStarted(phase="exporting")
+    yield from deliver(delivery(run, verdict))
+    yield RunFinished(seconds=time.monotonic() - started)
+
+
+def _finish(stage: Stage, run: Run) -> Tale:
+    """Train a stage, or go on with it, or take what an earlier attempt finished."""
+    started = time.monotonic()
+    weights = run.workdir / "stages" / f"{stage.name}.safetensors"
+    record = weights.with_suffix(".json")
+    reused = record.exists()
+    if reused:
+        shape, classes = run.corpus.input_shape, run.corpus.num_classes
+        network = build(stage.model, shape, classes, seed=0).to(run.device)
+        load_weights(network, weights, weights.name)
+        network.eval()
+        scores = cast("dict[str, float]", json.loads(record.read_bytes()))
+    else:
+        network = yield from _train(stage, run)
+        scores = score(network, run.corpus.test, run.teacher_logits)
+        save_weights(network, weights)
+        write_file(record, json.dumps(scores).encode())  # last: it says that the stage is finished
+    run.keep(stage.name, network)
+    run.scores[stage.name] = scores
+    run.steps_done += stage.total_steps
+    yield StageFinished(
+        stage=stage.name,
+        role=stage.role,
+        seed=stage.seed,
+        step=stage.total_steps,
+        seconds=time.monotonic() - started,
+        scores=scores,
+        reused=reused,
+    )
+
+
+def _train(stage: Stage, run: Run) -> Generator[Event, None, nn.Sequential]:
+    """Pass on what the loop reports, with the place of the stage in the whole run filled in."""
+    labels, pool = training_set(stage, run.recipe, run.corpus, _teacher_best(stage, run))
+    lesson = Lesson(
+        corpus=run.corpus,
+        labels=labels,
+        pool=pool,
+        teacher=run.networks[stage.taught_by] if stage.taught_by else None,
+        temperature=run.recipe.temperature,
+        weighting=run.recipe.weighting,
+        augmentation=run.recipe.data.augmentation,
+    )
+    bench = Bench(
+        run.device, run.workdir / "checkpoints" / stage.name, run.digest, run.report_every
+    )
+    loop = train(stage, lesson, bench)
+    started, first_step = time.monotonic(), None
+    try:
+        while True:
+            event = next(loop)
+            if isinstance(event, StageProgress):
+                first_step = event.step if first_step is None else first_step
+                seconds = run.seconds_stepping + time.monotonic() - started
+                event = _placed(event, run, seconds)
+            yield event
+    except StopIteration as end:
+        run.seconds_stepping += time.monotonic() - started
+        return cast("nn.Sequential", end.value)
+    finally:
+        loop.close()
+
+
+def _placed(event: StageProgress, run: Run, seconds: float) -> StageProgress:
+    done = run.steps_done + event.step
+    return event.model_copy(
+        update={
+            "percent": 100 * done / run.steps_planned,
+            "run_eta_seconds": (run.steps_planned - done) * seconds / max(done, 1),
+        }
+    )
+
+
+def _teacher_best(stage: Stage, run: Run) -> Tensor:
+    """Return the teacher's best class of each training sample, if the stage learns from them."""
+    if stage.sees != "teacher_labels":
+        return run.corpus.train.labels
+    return predict(run.networks[TEACHER], run.corpus.train.inputs).argmax(1)

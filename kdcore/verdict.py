@@ -1,0 +1,229 @@
+"""The verdict: is the student worth having, and was it distillation that made it so?
+
+The rule. For each seed, the student's test accuracy minus that of the same network trained without
+the teacher, from the same initial weights, for as many steps. Over the seeds, the Student-t
+interval of the mean difference: wholly above 0 it `beats`, wholly below 0 it `loses`, wholly within
+the tie margin it `ties`, and everything else is `inconclusive`.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from kdcore.gate import Gate
+
+Outcome = Literal["beats", "ties", "loses", "inconclusive"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class Sample(_Record):
+    """One measure over the seeds."""
+
+    values: list[float]
+    mean: float
+    std: float | None
+    """Sample standard deviation; none for a single value."""
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Sample:
+        """Summarise one value a seed."""
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        return cls(values=list(values), mean=statistics.fmean(values), std=spread)
+
+
+class Measured(_Record):
+    """One network, measured."""
+
+    accuracy: Sample
+    """Test accuracy, 0 to 1."""
+    parameters: int
+    size_bytes: int
+    """Of its safetensors file."""
+    flops: int
+    """For one sample."""
+    latency_ms: float
+    """Median for one sample on one CPU thread."""
+
+
+class Interval(_Record):
+    """A mean difference over paired seeds, and how sure it is."""
+
+    mean: float
+    low: float
+    high: float
+    confidence: float
+    values: list[float]
+    """One difference a seed."""
+
+
+class GateResult(_Record):
+    """A gate and what was measured."""
+
+    gate: str
+    metric: str
+    op: str
+    target: float
+    value: float | None
+    passed: bool
+
+
+class Verdict(_Record):
+    """The answer, with everything that it rests on."""
+
+    outcome: Outcome
+    sentence: str
+    rule: str
+    seeds: list[int]
+    metric: str = "accuracy"
+    teacher: Measured
+    student: Measured
+    baseline: Measured | None
+    controls: dict[str, Measured]
+    uplift: Interval | None
+    """Student minus baseline; none without a baseline or with a single seed."""
+    retention: float
+    """Share of the teacher's accuracy that the student keeps."""
+    agreement: float
+    """Share of test samples on which student and teacher say the same, mean over the seeds."""
+    compression: dict[str, float]
+    """Teacher over student: parameters, size, flops, latency."""
+    gates: list[GateResult]
+    gates_passed: bool | None
+    """None where no gate was set."""
+
+
+def paired_interval(differences: Sequence[float], confidence: float) -> Interval | None:
+    """Return the Student-t interval of the mean of paired differences; None for fewer than two."""
+    count = len(differences)
+    if count < 2:  # noqa: PLR2004  # one difference has no spread
+        return None
+    from scipy.special import stdtrit
+
+    mean = statistics.fmean(differences)
+    quantile = float(stdtrit(count - 1, (1 + confidence) / 2))
+    half = quantile * statistics.stdev(differences) / math.sqrt(count)
+    return Interval(
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        confidence=confidence,
+        values=list(differences),
+    )
+
+
+def decide(uplift: Interval | None, tie_margin: float) -> Outcome:
+    """Apply the rule of this file."""
+    if uplift is None:
+        return "inconclusive"
+    if uplift.low > 0:
+        return "beats"
+    if uplift.high < 0:
+        return "loses"
+    if -tie_margin < uplift.low and uplift.high < tie_margin:
+        return "ties"
+    return "inconclusive"
+
+
+def reach_verdict(  # noqa: PLR0913  # all that a verdict rests on, by name
+    *,
+    seeds: list[int],
+    teacher: Measured,
+    student: Measured,
+    baseline: Measured | None,
+    controls: dict[str, Measured],
+    agreement: float,
+    confidence: float,
+    tie_margin: float,
+    gates: Sequence[str],
+) -> Verdict:
+    """Weigh the measured networks against each other and against the gates."""
+    differences = [
+        distilled - alone
+        for distilled, alone in zip(
+            student.accuracy.values, baseline.accuracy.values if baseline else [], strict=False
+        )
+    ]
+    uplift = paired_interval(differences, confidence)
+    outcome = decide(uplift, tie_margin)
+    retention = student.accuracy.mean / teacher.accuracy.mean if teacher.accuracy.mean else 0.0
+    compression = {
+        "parameters": teacher.parameters / student.parameters,
+        "size": teacher.size_bytes / student.size_bytes,
+        "flops": teacher.flops / max(student.flops, 1),
+        "latency": teacher.latency_ms / student.latency_ms,
+    }
+    values = {
+        "teacher.accuracy": teacher.accuracy.mean,
+        "student.accuracy": student.accuracy.mean,
+        "baseline.accuracy": baseline.accuracy.mean if baseline else None,
+        "uplift": statistics.fmean(differences) if differences else None,
+        "uplift.low": uplift.low if uplift else None,
+        "retention": retention,
+        "agreement": agreement,
+        "parameters": float(student.parameters),
+        "size_mb": student.size_bytes / 1e6,
+        "flops": float(student.flops),
+        "latency_ms": student.latency_ms,
+        "compression": compression["parameters"],
+    }
+    results = [_judge(line, values) for line in gates]
+    keeps = (
+        f"The student keeps {retention:.1%} of the teacher's accuracy "
+        f"with {compression['parameters']:.1f} times fewer parameters"
+    )
+    return Verdict(
+        outcome=outcome,
+        sentence=_sentence(outcome, uplift, keeps, compared=baseline is not None),
+        rule=(
+            f"paired difference of test accuracy to the same student without distillation; "
+            f"{confidence:.0%} Student-t interval over the seeds: above 0 beats, below 0 loses, "
+            f"within ±{tie_margin:g} ties, otherwise inconclusive"
+        ),
+        seeds=seeds,
+        teacher=teacher,
+        student=student,
+        baseline=baseline,
+        controls=controls,
+        uplift=uplift,
+        retention=retention,
+        agreement=agreement,
+        compression=compression,
+        gates=results,
+        gates_passed=all(result.passed for result in results) if results else None,
+    )
+
+
+def _judge(line: str, values: dict[str, float | None]) -> GateResult:
+    gate = Gate.parse(line)
+    value = values[gate.metric]
+    return GateResult(
+        gate=line,
+        metric=gate.metric,
+        op=gate.op,
+        target=gate.target,
+        value=value,
+        passed=gate.passes(value),
+    )
+
+
+def _sentence(outcome: Outcome, uplift: Interval | None, keeps: str, *, compared: bool) -> str:
+    if not compared:
+        return f"{keeps}; without a baseline nobody can say what distillation was worth."
+    if uplift is None:
+        return f"{keeps}; one seed is too few to say what distillation was worth."
+    points = f"{100 * uplift.mean:+.1f} points [{100 * uplift.low:+.1f}, {100 * uplift.high:+.1f}]"
+    says = {
+        "beats": "distillation beats training it alone",
+        "loses": "distillation loses against training it alone",
+        "ties": "distillation ties with training it alone",
+        "inconclusive": "whether distillation helped is inconclusive",
+    }[outcome]
+    return f"{keeps}; {says}: {points} over {len(uplift.values)} seeds."

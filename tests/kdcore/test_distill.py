@@ -1,0 +1,271 @@
+"""The story from recipe to proven student, and what it refuses."""
+
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from recipes import tiny
+from safetensors.torch import load_file, save_file
+
+from kdcore import Recipe, distill, load_student
+from kdcore.datasets.arrays import Arrays
+from kdcore.errors import (
+    DataError,
+    DiskFullError,
+    KdcoreError,
+    NonFiniteLossError,
+    RecipeError,
+    WeightsError,
+)
+from kdcore.events import (
+    EVENT,
+    ArtifactWritten,
+    Event,
+    RunStarted,
+    StageFinished,
+    StageStarted,
+    VerdictReached,
+    Warned,
+)
+
+
+def save_arrays(folder: Path, **changes: Any) -> None:
+    draw = np.random.default_rng(0)
+    arrays = {
+        "x_train": draw.normal(size=(40, 6)).astype("float32"),
+        "y_train": np.arange(40) % 3,
+        "x_test": draw.normal(size=(12, 6)).astype("float32"),
+        "y_test": np.arange(12) % 3,
+    }
+    arrays.update(changes)
+    np.savez(
+        folder / "data.npz", **{name: value for name, value in arrays.items() if value is not None}
+    )
+
+
+def on_arrays() -> Recipe:
+    return tiny().model_copy(update={"data": Arrays(path="data.npz")})
+
+
+def test_every_file_is_delivered_with_its_digest_and_the_student_opens_again(tmp_path):
+    recipe = tiny(export=["safetensors", "onnx"], seeds=[3, 4], gates=["retention >= 0.1"])
+    events = list(distill(recipe, tmp_path))
+    written = {event.name: event for event in events if isinstance(event, ArtifactWritten)}
+    assert set(written) == {
+        "student.safetensors",
+        "student.onnx",
+        "teacher.safetensors",
+        "config.json",
+        "recipe.json",
+        "verdict.json",
+        "report.md",
+        "README.md",
+    }
+    for event in written.values():
+        content = (tmp_path / event.path).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (
+            event.size_bytes,
+            event.sha256,
+        )
+    student = load_student(tmp_path / "artifacts")
+    inputs = torch.randn(5, 16, generator=torch.Generator().manual_seed(0))
+    session = onnxruntime.InferenceSession(tmp_path / "artifacts/student.onnx")
+    (logits,) = session.run(None, {"inputs": inputs.numpy()})
+    torch.testing.assert_close(torch.from_numpy(logits), student(inputs), atol=1e-5, rtol=1e-5)
+    for event in events:
+        assert EVENT.validate_json(event.model_dump_json()) == event
+
+
+def test_the_verdict_is_over_every_seed_and_equals_what_was_measured(tmp_path):
+    events = list(distill(tiny(seeds=[1, 2, 3], baseline={"hard_labels": True}), tmp_path))
+    verdict = next(event for event in events if isinstance(event, VerdictReached)).verdict
+    accuracy = {
+        event.stage: event.scores["accuracy"]
+        for event in events
+        if isinstance(event, StageFinished)
+    }
+    assert verdict.student.accuracy.values == [accuracy[f"student-{seed}"] for seed in (1, 2, 3)]
+    assert verdict.baseline is not None
+    assert verdict.baseline.accuracy.values == [accuracy[f"baseline-{seed}"] for seed in (1, 2, 3)]
+    assert verdict.controls["hard_labels"].accuracy.values == [
+        accuracy[f"hard_labels-{seed}"] for seed in (1, 2, 3)
+    ]
+    assert verdict.teacher.accuracy.values == [accuracy["teacher"]]
+    assert verdict.student.parameters == 16 * 4 + 4 + 4 * 4 + 4
+    assert verdict.student.flops == 2 * (16 * 4 + 4 * 4)
+
+
+def test_a_chain_trains_each_assistant_by_the_one_before(tmp_path):
+    assistants = [{"name": "mlp", "hidden": [16]}, {"name": "mlp", "hidden": [8]}]
+    recipe = tiny(method={"name": "takd", "assistants": assistants}, baseline=False)
+    events = list(distill(recipe, tmp_path))
+    plan = next(event for event in events if isinstance(event, RunStarted)).stages
+    assert [(stage.name, stage.teachers) for stage in plan] == [
+        ("teacher", []),
+        ("assistant-1-0", ["teacher"]),
+        ("assistant-2-0", ["assistant-1-0"]),
+        ("student-0", ["assistant-2-0"]),
+    ]
+    first = load_file(tmp_path / "artifacts/assistant-1.safetensors")
+    assert first["hidden1.0.weight"].shape == (16, 16)
+
+
+def test_a_chain_without_assistants_is_plain_kd(tmp_path):
+    """Golden fact G6."""
+    plain = {"name": "kd", "alpha": 0.7, "temperature": 3.0}
+    list(distill(tiny(method=plain), tmp_path / "kd"))
+    list(distill(tiny(method={**plain, "name": "takd", "assistants": []}), tmp_path / "takd"))
+    student = "stages/student-0.safetensors"
+    assert (tmp_path / "kd" / student).read_bytes() == (tmp_path / "takd" / student).read_bytes()
+
+
+def test_a_given_teacher_is_read_and_not_trained(tmp_path):
+    list(distill(tiny(), tmp_path / "first"))
+    given = tmp_path / "first/artifacts/teacher.safetensors"
+    (tmp_path / "teacher.safetensors").write_bytes(given.read_bytes())
+    recipe = tiny(teacher={"weights": "teacher.safetensors"})
+    events = list(distill(recipe, tmp_path / "second", inputs=tmp_path))
+    plan = next(event for event in events if isinstance(event, RunStarted)).stages
+    assert [stage.role for stage in plan] == ["baseline", "student"]
+    student = "artifacts/student.safetensors"
+    assert (tmp_path / "first" / student).read_bytes() == (
+        tmp_path / "second" / student
+    ).read_bytes()
+
+
+def test_a_teacher_file_that_does_not_fit_is_described_tensor_by_tensor(tmp_path):
+    save_file(
+        {"hidden1.0.weight": torch.zeros(3, 3), "odd": torch.zeros(1)}, tmp_path / "t.safetensors"
+    )
+    recipe = tiny(teacher={"weights": "t.safetensors"})
+    with pytest.raises(WeightsError) as caught:
+        list(distill(recipe, tmp_path / "out", inputs=tmp_path))
+    for words in ("head.bias is missing", "odd is not in the network", "[3, 3]", "[24, 16]"):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\xff" * 64])
+def test_a_teacher_file_that_is_no_safetensors_is_refused(tmp_path, content):
+    (tmp_path / "t.safetensors").write_bytes(content)
+    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+        list(distill(tiny(teacher={"weights": "t.safetensors"}), tmp_path / "o", inputs=tmp_path))
+
+
+def test_a_diverging_run_fails_at_the_step_and_leaves_no_poisoned_checkpoint(tmp_path):
+    recipe = tiny(training={"learning_rate": 1e9, "save_steps": 1, "max_steps": 5000})
+    with pytest.raises(NonFiniteLossError, match=r"at step \d{1,2} of stage teacher"):
+        list(distill(recipe, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"x_train": np.zeros((0, 6), "float32"), "y_train": np.zeros(0, int)}, "no samples"),
+        (
+            {"x_test": np.zeros((0, 6), "float32"), "y_test": np.zeros(0, int)},
+            "test part has no samples",
+        ),
+        ({"x_train": np.full((40, 6), np.nan, "float32")}, "40 training samples hold NaN"),
+        ({"y_train": np.zeros(40, int)}, "fewer than two classes"),
+        ({"y_train": np.full(40, -2)}, "label -2"),
+        ({"y_train": np.arange(39) % 3}, "40 samples and 39 labels"),
+        ({"y_train": np.arange(40) / 2}, "one integer a sample"),
+        ({"x_train": np.array(["a"] * 40)}, "uint8 or floating"),
+        ({"x_test": np.zeros((12, 5), "float32")}, "must be equal"),
+        ({"y_test": None}, "no array y_test"),
+        ({"x_train": np.array([{}] * 40, dtype=object)}, "not a readable .npz"),
+    ],
+)
+def test_bad_arrays_are_refused_with_what_was_found(tmp_path, changes, words):
+    save_arrays(tmp_path, **changes)
+    recipe = on_arrays()
+    with pytest.raises(DataError) as caught:
+        list(distill(recipe, tmp_path / "out", inputs=tmp_path))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no zip at all", b"PK\x03\x04broken"])
+def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "data.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"data\.npz"):
+        list(distill(on_arrays(), tmp_path / "o", inputs=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"data": {"labelled": 100_000}}, DataError, "asks for 100000 labels"),
+        ({"data": {"validation_size": 512}}, DataError, "validation_size is 512"),
+        ({"data": {"augmentation": {"horizontal_flip": True}}}, DataError, "is for images"),
+        ({"student": {"model": "plain_cnn"}}, RecipeError, "takes images"),
+        ({"runtime": {"device": "cuda:99"}}, RecipeError, "CUDA devices"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_before_any_training(tmp_path, changes, error, words):
+    seen: list[Event] = []
+    with pytest.raises(error, match=words):
+        seen.extend(distill(tiny(**changes), tmp_path))
+    assert not any(isinstance(event, StageStarted) for event in seen)
+
+
+def test_arrays_of_bytes_are_scaled_to_one_and_unlabelled_ones_are_used(tmp_path):
+    draw = np.random.default_rng(1)
+    save_arrays(
+        tmp_path,
+        x_train=draw.integers(0, 256, (40, 6), dtype="uint8"),
+        x_test=draw.integers(0, 256, (12, 6), dtype="uint8"),
+        y_train=np.where(np.arange(40) < 30, np.arange(40) % 3, -1),
+    )
+    source = Arrays(path="data.npz").read(tmp_path)
+    assert float(source.train.inputs.max()) <= 1
+    events = list(distill(on_arrays(), tmp_path / "out", inputs=tmp_path))
+    assert any(isinstance(event, VerdictReached) for event in events)
+
+
+def test_a_weak_teacher_and_a_single_seed_are_warned_about(tmp_path):
+    recipe = tiny(teacher={"training": {"max_steps": 1, "learning_rate": 1e-9}})
+    codes = {event.code for event in distill(recipe, tmp_path) if isinstance(event, Warned)}
+    assert codes == {"weak_teacher", "one_seed"}
+
+
+@pytest.mark.parametrize("broken", ["student.safetensors", "config.json", "report.md"])
+def test_a_full_disk_while_exporting_is_named_and_leaves_no_half_file(
+    tmp_path, monkeypatch, broken
+):
+    fsync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if f"artifacts/{broken}.tmp" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFullError, match="no room"):
+        list(distill(tiny(), tmp_path))
+    assert not (tmp_path / "artifacts" / broken).exists()
+    assert not list(tmp_path.rglob("*.tmp"))
+    monkeypatch.undo()
+    list(distill(tiny(), tmp_path))
+    assert (tmp_path / "artifacts" / broken).stat().st_size
+
+
+def test_every_error_has_a_code_of_its_own():
+    def family(error: type[KdcoreError]) -> list[type[KdcoreError]]:
+        return [error, *(kin for child in error.__subclasses__() for kin in family(child))]
+
+    codes = [error.code for error in family(KdcoreError)]
+    assert len(set(codes)) == len(codes)
+
+
+def test_the_config_says_all_that_is_needed_to_feed_the_student(tmp_path):
+    list(distill(tiny(), tmp_path))
+    config = json.loads((tmp_path / "artifacts/config.json").read_text())
+    assert (config["input_shape"], config["num_classes"]) == ([16], 4)

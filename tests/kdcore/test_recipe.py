@@ -1,0 +1,125 @@
+"""The waist: what a recipe accepts, fills in, and says of what it refuses."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from recipes import TINY, tiny
+
+from kdcore.errors import RecipeError
+from kdcore.recipe import Recipe
+from kdcore.validation import FieldProblem, explain, read_yaml
+
+
+def problems(document: Any) -> list[FieldProblem]:
+    with pytest.raises(ValidationError) as caught:
+        Recipe.model_validate(document)
+    return explain(caught.value, Recipe, document)
+
+
+def test_short_forms_stand_for_long_ones():
+    short = Recipe.model_validate(
+        {
+            "teacher": "resnet",
+            "student": "mlp",
+            "data": "digits",
+            "temperature": 2,
+            "baseline": False,
+        }
+    )
+    assert short.teacher.model.name == "resnet"
+    assert short.temperature.model_dump() == {"name": "fixed", "value": 2.0}
+    assert not short.baseline.enabled
+
+
+def test_the_method_fills_in_the_axes_that_are_not_written_out():
+    recipe = tiny(method={"name": "dkd", "beta": 2.0}, temperature=1)
+    assert [objective.name for objective in recipe.objectives] == ["cross_entropy", "dkd"]
+    assert recipe.objectives[1].model_dump()["beta"] == 2.0
+    assert recipe.temperature.model_dump()["value"] == 1
+    assert tiny().method is not None
+
+
+def test_axes_may_be_written_out_without_a_method():
+    recipe = tiny(objectives=[{"name": "kd", "weight": 0.5}])
+    assert recipe.method is None
+    assert [objective.weight for objective in recipe.objectives] == [0.5]
+
+
+def test_the_digest_is_of_what_is_computed():
+    assert tiny(name="a").digest() == tiny(name="b").digest()
+    assert tiny(seeds=[1]).digest() != tiny(seeds=[2]).digest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "words"),
+    [
+        ({"studnet": "mlp"}, "/studnet", "did you mean 'student'?"),
+        ({"method": "dkdd"}, "/method", "did you mean 'dkd'?"),
+        ({"method": {"name": "dkd", "betta": 1}}, "/method/betta", "did you mean 'beta'?"),
+        ({"method": {"name": "dkd", "beta": -1}}, "/method/beta", "found -1"),
+        ({"method": {"beta": 1}}, "/method", "name"),
+        ({"method": {"name": "takd"}}, "/method/assistants", "required"),
+        (
+            {"method": {"name": "takd", "assistants": ["mpl"]}},
+            "/method/assistants/0",
+            "did you mean",
+        ),
+        (
+            {"method": {"name": "takd", "assistants": [{"name": "mlp", "hiden": [3]}]}},
+            "/method/assistants/0/hiden",
+            "did you mean 'hidden'?",
+        ),
+        ({"temperature": 0}, "/temperature/value", "greater than 0"),
+        ({"temperature": True}, "/temperature", "found True"),
+        ({"objectives": []}, "/objectives", "at least 1"),
+        (
+            {"objectives": [{"name": "kd", "weight": 0}]},
+            "/objectives",
+            "expected at least one above 0",
+        ),
+        ({"objectives": ["kd", {"name": "kd", "wieght": 1}]}, "/objectives/1/wieght", "'weight'"),
+        ({"training": {"max_steps": "5"}}, "/training/max_steps", "found '5'"),
+        ({"training": {"max_steps": 5.0}}, "/training/max_steps", "found 5.0"),
+        ({"training": {"max_steps": True}}, "/training/max_steps", "found True"),
+        ({"training": {"max_steps": 10**12}}, "/training/max_steps", "10000000"),
+        ({"training": {"max_steps": 1, "num_train_epochs": 1}}, "/training", "one of them"),
+        ({"training": {"num_train_epochs": 10**9}}, "/training/num_train_epochs", "10000"),
+        ({"training": {"learning_rate": float("nan")}}, "/training/learning_rate", "nan"),
+        ({"training": {"learning_rate": float("inf")}}, "/training/learning_rate", "inf"),
+        ({"seeds": []}, "/seeds", "at least 1"),
+        ({"seeds": [1, 1]}, "/seeds", "every seed once"),
+        ({"seeds": [2**63]}, "/seeds/0", "2147483647"),
+        ({"gates": ["student.acuracy >= 1"]}, "/gates/0", "did you mean 'student.accuracy'?"),
+        ({"gates": ["student.accuracy"]}, "/gates/0", "for example"),
+        ({"gates": ["uplift > 0"], "baseline": False}, "/gates", "baseline: true"),
+        ({"runtime": {"device": "gpu"}}, "/runtime/device", "found 'gpu'"),
+        ({"data": "mnist"}, "/data", "expected one of arrays, digits, synthetic"),
+        (
+            {"student": {"model": {"name": "mlp", "hidden": [10**7]}}},
+            "/student/model/hidden/0",
+            "65536",
+        ),
+        ({"teacher": None}, "/teacher", "found None"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(changes, pointer, words):
+    document = {**TINY, **changes}
+    found = {problem.pointer: f"{problem.message} {problem.hint}" for problem in problems(document)}
+    assert pointer in found
+    assert words in found[pointer]
+
+
+def test_a_missing_key_and_a_document_that_is_no_mapping():
+    assert [problem.pointer for problem in problems({})] == ["/teacher", "/student", "/data"]
+    for document in ([], "x", None, 3):
+        assert problems(document)[0].pointer == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: &a [1]\nb: *a", "a: [", "\x00", b"\xff\xfe\xff", "a: " + "[" * 5000, "x" * 2_000_000],
+)
+def test_yaml_that_cannot_be_read_or_unfolds_is_refused(text):
+    with pytest.raises(RecipeError):
+        read_yaml(text)

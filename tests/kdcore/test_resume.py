@@ -1,0 +1,142 @@
+"""A run that was stopped anywhere and started again ends with the very same student."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from recipes import TINY, tiny
+
+from kdcore import Recipe, distill
+from kdcore.errors import CheckpointError
+from kdcore.events import Checkpointed, Event, Metrics, StageFinished, StageProgress, StageStarted
+
+CNN = {
+    "teacher": {"model": {"name": "plain_cnn", "stages": [[6]], "hidden": []}},
+    "student": {"model": {"name": "plain_cnn", "stages": [[3]], "hidden": []}},
+    "data": {
+        "name": "synthetic",
+        "shape": [1, 6, 6],
+        "train_size": 96,
+        "validation_size": 16,
+        "augmentation": {"crop_padding": 1, "horizontal_flip": True},
+    },
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "sgd": {},
+    "adamw": {"training": {"optim": "adamw", "learning_rate": 0.01, "warmup_steps": 5}},
+    "best": {"training": {"load_best_model_at_end": True, "max_grad_norm": 1.0}},
+    "takd": {"method": {"name": "takd", "assistants": [{"name": "mlp", "hidden": [12]}]}},
+    "dkd with batch norm and augmentation": {**CNN, "method": {"name": "dkd", "warmup_epochs": 3}},
+}
+
+
+def weights(folder: Path) -> dict[str, bytes]:
+    return {
+        file.name: file.read_bytes() for file in sorted((folder / "stages").glob("*.safetensors"))
+    }
+
+
+def curve(events: list[Event]) -> dict[tuple[str, int], list[float | None]]:
+    """Return the point of every stage and step; what was run again replaces what was lost."""
+    points: dict[tuple[str, int], list[float | None]] = {}
+    for event in events:
+        if isinstance(event, Metrics):
+            for row in zip(*event.columns.values(), strict=True):
+                points[event.stage, int(row[0] or 0)] = list(row)
+    return points
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_stopped_at_any_step_it_ends_with_the_same_student(variant, tmp_path):
+    recipe = tiny(**VARIANTS[variant])
+    whole = list(distill(recipe, tmp_path / "whole", report_every=0))
+    steps = sum(isinstance(event, StageProgress) for event in whole)
+    choose = random.Random(variant)
+    told: list[Event] = []
+    for stop in [1, *choose.sample(range(2, steps // 2), 4)]:
+        with closing(distill(recipe, tmp_path / "cut", report_every=0)) as events:
+            seen = 0
+            for event in events:
+                told.append(event)
+                seen += isinstance(event, StageProgress)
+                if seen == stop:
+                    break
+    told += distill(recipe, tmp_path / "cut", report_every=0)
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert curve(told) == curve(whole)
+    student = "artifacts/student.safetensors"
+    assert (tmp_path / "cut" / student).read_bytes() == (tmp_path / "whole" / student).read_bytes()
+
+
+def test_it_goes_on_from_the_step_where_it_was_stopped(tmp_path):
+    with closing(distill(tiny(), tmp_path, report_every=0)) as events:
+        next(event for event in events if isinstance(event, StageProgress) and event.step == 7)
+    started = next(event for event in distill(tiny(), tmp_path) if isinstance(event, StageStarted))
+    assert (started.stage, started.step) == ("teacher", 7)
+
+
+def test_a_finished_stage_is_not_trained_again(tmp_path):
+    chain = tiny(**VARIANTS["takd"])
+    with closing(distill(chain, tmp_path)) as events:
+        next(
+            event
+            for event in events
+            if isinstance(event, StageFinished) and event.role == "assistant"
+        )
+    again = list(distill(chain, tmp_path))
+    reused = {event.stage for event in again if isinstance(event, StageFinished) and event.reused}
+    assert reused == {"teacher", "baseline-0", "assistant-1-0"}
+    assert {event.stage for event in again if isinstance(event, StageStarted)} == {"student-0"}
+
+
+@pytest.mark.slow
+def test_killed_by_sigkill_again_and_again_it_ends_with_the_same_student(tmp_path):
+    document = {**TINY, "training": {**TINY["training"], "max_steps": 400, "save_steps": 50}}
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(document))
+    list(distill(Recipe.model_validate(document), tmp_path / "whole"))
+    choose = random.Random(7)
+    command = [sys.executable, "-m", "kdcore", str(recipe), str(tmp_path / "cut"), "--json"]
+    for _ in range(4):
+        child = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        lines_to_read = choose.randrange(4, 12)
+        for _ in range(lines_to_read):
+            child.stdout.readline()
+        os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
+    whole = list(distill(tiny(), tmp_path / "whole"))
+    with closing(distill(tiny(), tmp_path / "cut")) as events:
+        next(event for event in events if isinstance(event, Checkpointed) and event.step == 30)
+        next(events)
+    folder = tmp_path / "cut/checkpoints/teacher"
+    state = max(folder.glob("step-*")) / "state.pt"
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 1
+    state.write_bytes(content)
+    started = next(
+        event for event in distill(tiny(), tmp_path / "cut") if isinstance(event, StageStarted)
+    )
+    assert started.step < 40
+    assert list(folder.glob("*.bad"))
+    list(distill(tiny(), tmp_path / "cut"))
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert whole
+
+
+def test_another_recipe_is_refused_in_a_used_folder(tmp_path):
+    list(distill(tiny(), tmp_path))
+    with pytest.raises(CheckpointError, match="another recipe"):
+        list(distill(tiny(training={"learning_rate": 0.01}), tmp_path))

@@ -1,0 +1,183 @@
+"""The loop against a plain PyTorch loop, and what its batches are made of."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from recipes import tiny
+from torch import Tensor, nn
+
+from kdcore.corpus import Corpus, load_corpus
+from kdcore.network import build, predict
+from kdcore.optim import learning_rate
+from kdcore.plan import Stage, plan_stages, training_set
+from kdcore.recipe import Recipe
+from kdcore.runtime import derive_seed
+from kdcore.stage import Bench, Lesson, draw, train
+from kdcore.tensors import HIDDEN
+from kdcore.training import Training
+
+CPU = torch.device("cpu")
+
+
+def prepared(recipe: Recipe, role: str = "student") -> tuple[Stage, Lesson, Corpus]:
+    """Return one stage of a recipe, taught by an untrained teacher."""
+    corpus = load_corpus(recipe.data, Path(), CPU)
+    stage = next(stage for stage in plan_stages(recipe, corpus) if stage.role == role)
+    teacher = build(recipe.teacher.model, corpus.input_shape, corpus.num_classes, seed=9).eval()
+    teacher.requires_grad_(requires_grad=False)
+    labels, pool = training_set(stage, recipe, corpus, corpus.train.labels)
+    lesson = Lesson(
+        corpus=corpus,
+        labels=labels,
+        pool=pool,
+        teacher=teacher if stage.taught_by else None,
+        temperature=recipe.temperature,
+        weighting=recipe.weighting,
+        augmentation=recipe.data.augmentation,
+    )
+    return stage, lesson, corpus
+
+
+def trained(stage: Stage, lesson: Lesson, folder: Path) -> nn.Sequential:
+    loop = train(stage, lesson, Bench(CPU, folder, "digest", report_every=60))
+    while True:
+        try:
+            next(loop)
+        except StopIteration as end:
+            return end.value
+
+
+def plain_loop(stage: Stage, lesson: Lesson, alpha: float, temperature: float) -> nn.Sequential:
+    """Hinton's loop as anybody would write it."""
+    corpus = lesson.corpus
+    seed = derive_seed("initial weights", stage.seed, stage.model.model_dump_json())
+    student = build(stage.model, corpus.input_shape, corpus.num_classes, seed).train()
+    training = stage.training
+    optimizer = torch.optim.SGD(
+        student.parameters(),
+        lr=training.learning_rate,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+        nesterov=True,
+    )
+    for step in range(stage.total_steps):
+        batch, _ = draw(step, stage, lesson)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(training, step, stage.total_steps)
+        logits = student(batch.inputs)
+        loss = (1 - alpha) * nn.functional.cross_entropy(logits, batch.labels, ignore_index=HIDDEN)
+        if lesson.teacher is not None:
+            with torch.no_grad():
+                answers = lesson.teacher(batch.inputs)
+            loss = loss + alpha * temperature**2 * nn.functional.kl_div(
+                torch.log_softmax(logits / temperature, 1),
+                torch.softmax(answers / temperature, 1),
+                reduction="batchmean",
+            )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return student
+
+
+@pytest.mark.parametrize("role", ["student", "baseline"])
+def test_the_loop_does_what_a_plain_loop_does(role, tmp_path):
+    recipe = tiny(method={"name": "kd", "alpha": 0.7, "temperature": 3.0}, data={"labelled": None})
+    stage, lesson, _ = prepared(recipe, role)
+    ours = trained(stage, lesson, tmp_path).state_dict()
+    theirs = plain_loop(stage, lesson, 0.7 if role == "student" else 0.0, 3.0).state_dict()
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, atol=1e-6, rtol=1e-5)
+
+
+def test_student_and_baseline_start_alike_and_take_equally_many_steps():
+    student, _, corpus = prepared(tiny())
+    baseline, _, _ = prepared(tiny(), "baseline")
+    assert (student.total_steps, student.model) == (baseline.total_steps, baseline.model)
+    assert corpus.validation is not None
+
+
+def test_all_but_the_kept_labels_are_hidden_evenly_over_the_classes():
+    _, _, corpus = prepared(tiny())
+    seen = corpus.student_labels(32, seed=1)
+    kept = seen != HIDDEN
+    assert int(kept.sum()) == 32
+    assert torch.equal(seen[kept], corpus.train.labels[kept])
+    assert torch.bincount(seen[kept]).tolist() == [8, 8, 8, 8]
+    assert torch.equal(corpus.student_labels(32, seed=1), seen)
+    assert not torch.equal(corpus.student_labels(32, seed=2), seen)
+    assert torch.equal(corpus.student_labels(None, seed=1), corpus.train.labels)
+
+
+@pytest.mark.parametrize(
+    ("role", "unlabelled", "labels", "samples"),
+    [
+        ("teacher", True, 480, 480),
+        ("baseline", True, 32, 32),
+        ("student", True, 32, 480),
+        ("student", False, 32, 32),
+    ],
+)
+def test_each_role_sees_its_own_labels_and_samples(role, unlabelled, labels, samples):
+    stage, lesson, _ = prepared(tiny(data={"unlabelled": unlabelled}), role)
+    assert len(lesson.pool) == samples
+    assert int((lesson.labels[lesson.pool] != HIDDEN).sum()) == labels
+    batch, _ = draw(0, stage, lesson)
+    assert torch.equal(batch.labels, lesson.labels[batch.index])
+
+
+def test_an_epoch_shows_every_sample_once_and_another_epoch_in_another_order():
+    stage, lesson, _ = prepared(tiny())
+    first = [draw(step, stage, lesson) for step in range(30)]
+    assert {epoch for _, epoch in first} == {0}
+    shown = torch.cat([batch.index for batch, _ in first])
+    assert sorted(shown.tolist()) == lesson.pool.tolist()
+    batch, epoch = draw(30, stage, lesson)
+    assert epoch == 1
+    assert not torch.equal(batch.index, first[0][0].index)
+
+
+def test_the_view_of_a_sample_changes_with_the_epoch_alone():
+    images = {"shape": [1, 6, 6], "augmentation": {"crop_padding": 2}, "validation_size": 0}
+    stage, lesson, corpus = prepared(tiny(data=images))
+    views: dict[int, dict[int, Tensor]] = {0: {}, 1: {}}
+    for step in range(64):
+        batch, epoch = draw(step, stage, lesson)
+        views[epoch] |= dict(zip(batch.index.tolist(), batch.inputs, strict=True))
+    same = [torch.equal(views[0][sample], views[1][sample]) for sample in views[0]]
+    assert sum(same) < len(same) / 4  # one shift in 25 is met again
+    assert len(views[0]) == len(corpus.train.labels)
+
+
+def test_a_warm_up_counts_epochs_from_one(tmp_path):
+    one_epoch = {"max_steps": 30, "lr_scheduler_type": "constant"}
+    warmed = tiny(objectives=[{"name": "kd", "warmup_epochs": 4}], training=one_epoch)
+    quarter = tiny(objectives=[{"name": "kd", "weight": 0.25}], training=one_epoch)
+    networks = [
+        trained(*prepared(recipe)[:2], tmp_path / str(n))
+        for n, recipe in enumerate((warmed, quarter))
+    ]
+    for ours, theirs in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_predictions_are_made_in_evaluation_mode_and_leave_the_mode_as_it_was():
+    network = nn.Sequential(nn.BatchNorm1d(3)).train()
+    inputs = torch.randn(8, 3)
+    assert torch.equal(predict(network, inputs), predict(network, inputs, batch_size=3))
+    assert network.training
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]),
+        ("linear", [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]),
+        ("cosine", [0.5, 1.0, 1.0, 0.853553, 0.5, 0.146447]),
+    ],
+)
+def test_the_course_of_the_learning_rate(schedule, expected):
+    training = Training(lr_scheduler_type=schedule, learning_rate=1.0, warmup_steps=2)
+    rates = [learning_rate(training, step, 6) for step in range(6)]
+    assert rates == pytest.approx(expected, abs=1e-6)

@@ -27,6 +27,7 @@ class Curves:
         self._steps: list[int] = []
         self._rates: list[float] = []
         self._losses: list[Tensor] = []
+        """The loss and its terms, step after step."""
         self._validation: dict[int, float] = {}
         self.latest: dict[str, float] = {}
         """The newest value of each curve."""
@@ -35,7 +36,7 @@ class Curves:
         """Take the point of one step, counted from 1, without waiting for the device."""
         self._steps.append(step)
         self._rates.append(rate)
-        self._losses.append(torch.stack([total, *terms]))
+        self._losses += [total, *terms]
 
     def add_validation(self, step: int, accuracy: float) -> None:
         """Note the validation accuracy after a step."""
@@ -50,7 +51,8 @@ class Curves:
         """
         if not self._losses:
             return []
-        rows = cast("list[list[float]]", torch.stack(self._losses).tolist())
+        table = torch.stack(self._losses).view(-1, 1 + len(self._terms))
+        rows = cast("list[list[float]]", table.tolist())
         for step, (total, *_) in zip(self._steps, rows, strict=True):
             if not math.isfinite(total):
                 raise NonFiniteLossError(

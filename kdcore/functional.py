@@ -17,9 +17,12 @@ def kl_divergence(teacher_log_probs: Tensor, student_log_probs: Tensor) -> Tenso
 
 def log_softmax(logits: Tensor) -> Tensor:
     """Return log-probabilities `(B, C)`; half precisions are widened to float32 first."""
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()
-    return F.log_softmax(logits, dim=-1)
+    return F.log_softmax(widened(logits), dim=-1)
+
+
+def widened(logits: Tensor) -> Tensor:
+    """Return logits of half precision as float32, others as they are."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def without(logits: Tensor, labels: Tensor) -> Tensor:

@@ -188,7 +188,7 @@ def _loss(
     """Return the weighted sum of the objectives, and each of them unweighted, all `()`."""
     student, teacher, batch, softened = seen
     weights = lesson.weighting.weights(student, teacher, batch) if lesson.teacher else None
-    total = student.logits.new_zeros(())
+    total: Tensor | float = 0.0
     terms: list[Tensor] = []
     for place, objective in enumerate(stage.objectives):
         term = objective.loss(student, teacher, batch, softened, run.head_of(place))
@@ -198,6 +198,7 @@ def _loss(
         terms.append(term.detach())
         warmed = min((epoch + 1) / objective.warmup_epochs, 1) if objective.warmup_epochs else 1
         total = total + objective.weight * warmed * term
+    assert isinstance(total, torch.Tensor)  # noqa: S101  # a stage has an objective
     return total, terms
 
 
@@ -205,7 +206,7 @@ def draw(step: int, stage: Stage, lesson: Lesson) -> tuple[Batch, int]:
     """Return the batch and the epoch of a step, both counted from 0; it depends on nothing else."""
     size = stage.training.per_device_train_batch_size
     epoch, place = divmod(step, steps_per_epoch(len(lesson.pool), stage.training))
-    order = _order(len(lesson.pool), derive_seed("order", stage.seed, epoch))
+    order = _order(len(lesson.pool), stage.seed, epoch)
     index = lesson.pool[order[place * size : (place + 1) * size].to(lesson.pool.device)]
     inputs = augmented(
         lesson.corpus.train.inputs[index],
@@ -218,9 +219,10 @@ def draw(step: int, stage: Stage, lesson: Lesson) -> tuple[Batch, int]:
 
 
 @lru_cache(maxsize=2)
-def _order(samples: int, seed: int) -> Tensor:
+def _order(samples: int, seed: int, epoch: int) -> Tensor:
     """Return the order of an epoch; it is the same for every step of it."""
-    return torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
+    draw = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
+    return torch.randperm(samples, generator=draw)
 
 
 def _evaluate(run: _Training, stage: Stage, lesson: Lesson, curves: Curves) -> StageEvaluated:

@@ -3,7 +3,8 @@
 Formula
     L = -log softmax(z)_y, averaged over the samples whose label is known
 Shapes
-    student logits (B, C); labels (B,) in [0, C) or -1 where hidden; result (B,) in nats
+    student logits (B, C); labels (B,) in [0, C) or -1 where hidden; result () in nats, 0 if all are
+    hidden
 Paper
     The task loss of Hinton, Vinyals, Dean. Distilling the Knowledge in a Neural Network.
     arXiv:1503.02531
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from kdcore.functional import log_softmax
+from kdcore.functional import widened
 from kdcore.lazy import F
 from kdcore.objective import Objective
 from kdcore.tensors import HIDDEN
@@ -53,15 +54,12 @@ class CrossEntropy(Objective):
 
 
 def cross_entropy_loss(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Return the cross-entropy of each row, logits `(B, C)` and labels `(B,)` -> `(B,)`.
-
-    Hidden labels give 0, and the others are scaled up so that the mean over the batch is the mean
-    over the labelled samples.
-    """
-    known = labels != HIDDEN
-    log_probs = log_softmax(logits)
-    losses = F.nll_loss(log_probs, labels.clamp(min=0), reduction="none")
-    if label_smoothing:
-        losses = (1 - label_smoothing) * losses - label_smoothing * log_probs.mean(-1)
-    labelled = known.sum().clamp(min=1).to(losses.dtype)
-    return losses * known * (labels.shape[0] / labelled)
+    """Return the mean cross-entropy of logits `(B, C)` over the labelled of `(B,)`; 0 for none."""
+    total = F.cross_entropy(
+        widened(logits),
+        labels,
+        ignore_index=HIDDEN,
+        label_smoothing=label_smoothing,
+        reduction="sum",
+    )
+    return total / (labels != HIDDEN).sum().clamp(min=1)

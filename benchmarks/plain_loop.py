@@ -1,0 +1,192 @@
+"""Our loop against a plain PyTorch KD loop: same networks, data, order and mathematics, in one run.
+
+    python benchmarks/plain_loop.py [--pair mlp|resnet] [--repeats 9] [--steps N] [--json FILE]
+
+The plain loop does what a user's script does: forward both networks, cross-entropy + T^2 KL,
+backward, step. Ours does the same and also records every step's loss terms, learning rate and
+progress, checks for divergence, and writes checkpoints. The two run in turn, in an order that
+alternates; the ratio is taken pair by pair, of CPU seconds, since wall time on a shared machine
+says little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from kdcore.corpus import Corpus, load_corpus
+from kdcore.network import build
+from kdcore.optim import learning_rate
+from kdcore.plan import Stage, plan_stages, training_set
+from kdcore.recipe import Recipe
+from kdcore.runtime import derive_seed
+from kdcore.stage import Bench, Lesson, train
+
+CPU = torch.device("cpu")
+BATCH, TEMPERATURE, ALPHA = 64, 4.0, 0.9
+PAIRS: dict[str, dict[str, Any]] = {
+    "mlp": {
+        "teacher": {"name": "plain_cnn", "stages": [[32], [64]], "hidden": [144]},
+        "student": {"name": "mlp", "hidden": [32]},
+        "data": {"name": "digits"},
+        "steps": 1500,
+    },
+    "resnet": {
+        "teacher": {"name": "resnet", "depth": 20},
+        "student": {"name": "resnet", "depth": 8},
+        "data": {
+            "name": "synthetic",
+            "shape": [3, 32, 32],
+            "num_classes": 100,
+            "train_size": 2048,
+            "test_size": 64,
+        },
+        "steps": 30,
+    },
+}
+
+
+def prepare(pair: str, steps: int) -> tuple[Stage, Lesson]:
+    """Return the student's stage of a recipe without anything between it and the loop."""
+    chosen = PAIRS[pair]
+    recipe = Recipe.model_validate(
+        {
+            "teacher": {"model": chosen["teacher"]},
+            "student": {"model": chosen["student"]},
+            "data": chosen["data"],
+            "method": {"name": "kd", "alpha": ALPHA, "temperature": TEMPERATURE},
+            "training": {"max_steps": steps, "per_device_train_batch_size": BATCH},
+            "baseline": False,
+        }
+    )
+    corpus = load_corpus(recipe.data, Path(), CPU)
+    stage = next(stage for stage in plan_stages(recipe, corpus) if stage.role == "student")
+    teacher = build(recipe.teacher.model, corpus.input_shape, corpus.num_classes, seed=1).eval()
+    teacher.requires_grad_(requires_grad=False)
+    labels, pool = training_set(stage, recipe, corpus, corpus.train.labels)
+    return stage, Lesson(
+        corpus=corpus,
+        labels=labels,
+        pool=pool,
+        teacher=teacher,
+        temperature=recipe.temperature,
+        weighting=recipe.weighting,
+        augmentation=recipe.data.augmentation,
+    )
+
+
+def plain(stage: Stage, lesson: Lesson) -> nn.Sequential:
+    """Train as a plain script would, on the same batches in the same order."""
+    corpus: Corpus = lesson.corpus
+    teacher = cast("nn.Sequential", lesson.teacher)
+    student = build(
+        stage.model,
+        corpus.input_shape,
+        corpus.num_classes,
+        derive_seed("initial weights", stage.seed, stage.model.model_dump_json()),
+    ).train()
+    settings = stage.training
+    optimizer = torch.optim.SGD(
+        student.parameters(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        nesterov=True,
+        fused=True,
+    )
+    inputs, labels = corpus.train.inputs, corpus.train.labels
+    per_epoch = len(labels) // BATCH
+    order = torch.empty(0, dtype=torch.int64)
+    for step in range(stage.total_steps):
+        epoch, place = divmod(step, per_epoch)
+        if place == 0:
+            draw = torch.Generator().manual_seed(derive_seed("order", stage.seed, epoch))
+            order = torch.randperm(len(labels), generator=draw)
+        index = order[place * BATCH : (place + 1) * BATCH]
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(settings, step, stage.total_steps)
+        x, y = inputs[index], labels[index]
+        logits = cast("Tensor", student(x))
+        with torch.no_grad():
+            answers = cast("Tensor", teacher(x))
+        soft = nn.functional.kl_div(
+            torch.log_softmax(logits / TEMPERATURE, 1),
+            torch.softmax(answers / TEMPERATURE, 1),
+            reduction="batchmean",
+        )
+        hard = nn.functional.cross_entropy(logits, y)
+        loss = (1 - ALPHA) * hard + ALPHA * TEMPERATURE**2 * soft
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # pyright: ignore[reportUnknownMemberType]
+        optimizer.step()
+    return student.eval()
+
+
+def ours(stage: Stage, lesson: Lesson) -> nn.Sequential:
+    """Train with the engine's loop, every event taken."""
+    with tempfile.TemporaryDirectory() as folder:
+        loop = train(stage, lesson, Bench(CPU, Path(folder), "benchmark", report_every=0.5))
+        while True:
+            try:
+                next(loop)
+            except StopIteration as end:
+                return cast("nn.Sequential", end.value)
+
+
+def cpu_seconds(run: Callable[[Stage, Lesson], nn.Sequential], work: tuple[Stage, Lesson]) -> float:
+    """Return the CPU seconds that a run takes."""
+    start = time.process_time()
+    run(*work)
+    return time.process_time() - start
+
+
+def main() -> None:
+    """Measure, print a table, and write the numbers where they are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--pair", choices=list(PAIRS), action="append")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    results: dict[str, Any] = {"torch": torch.__version__}
+    print("| pair | steps | plain, CPU s | ours, CPU s | ours / plain, median [lowest..highest] |")
+    print("| --- | ---: | ---: | ---: | --- |")
+    for pair in arguments.pair or list(PAIRS):
+        work = prepare(pair, arguments.steps or PAIRS[pair]["steps"])
+        same = [
+            torch.allclose(a, b, atol=1e-4, rtol=1e-3)
+            for a, b in zip(plain(*work).parameters(), ours(*work).parameters(), strict=True)
+        ]
+        if not all(same):
+            raise SystemExit(f"{pair}: the two loops do not compute the same")
+        times: list[tuple[float, float]] = []
+        for repeat in range(arguments.repeats):
+            if repeat % 2:
+                second = cpu_seconds(ours, work)
+                times.append((cpu_seconds(plain, work), second))
+            else:
+                first = cpu_seconds(plain, work)
+                times.append((first, cpu_seconds(ours, work)))
+        ratios = [our / their for their, our in times]
+        theirs, mine = (statistics.median(column) for column in zip(*times, strict=True))
+        print(
+            f"| {pair} | {work[0].total_steps} | {theirs:.2f} | {mine:.2f} "
+            f"| {statistics.median(ratios):.3f} [{min(ratios):.3f}..{max(ratios):.3f}] |"
+        )
+        results[pair] = {"cpu_seconds": times, "ratios": ratios}
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

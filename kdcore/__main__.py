@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from kdcore.errors import KdcoreError
 from kdcore.events import Event, StageFinished, StageProgress, VerdictReached, Warned
 from kdcore.recipe import Recipe
-from kdcore.validation import explain, read_yaml
+from kdcore.validation import explain
+from kdcore.yaml_text import read_yaml
 
 
 def main() -> int:

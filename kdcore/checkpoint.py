@@ -58,10 +58,7 @@ def latest(folder: Path, digest: str) -> tuple[int, dict[str, Any]] | None:
             path.rename(path.with_suffix(".bad"))
             continue
         if manifest["digest"] != digest:
-            raise CheckpointError(
-                f"{path} was written by another recipe or with other data",
-                hint="start in an empty working folder",
-            )
+            raise CheckpointError(f"{path} was written by another recipe or with other data")
         state = torch.load(path / _STATE, map_location="cpu", weights_only=True)
         return int(manifest["step"]), cast("dict[str, Any]", state)
     return None

@@ -56,8 +56,7 @@ class Curves:
         for step, (total, *_) in zip(self._steps, rows, strict=True):
             if not math.isfinite(total):
                 raise NonFiniteLossError(
-                    f"the loss became {total} at step {step} of stage {self._stage.name}",
-                    hint="lower training.learning_rate, or set training.max_grad_norm",
+                    f"the loss became {total} at step {step} of stage {self._stage.name}"
                 )
         return rows
 

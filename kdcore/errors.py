@@ -20,50 +20,59 @@ class KdcoreError(Exception):
 
     code: ClassVar[str] = "engine_error"
     """Stable word for programs."""
+    way_out: ClassVar[str] = "read the trainer's log"
+    """What to do where nothing better is known."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Keep the message and, where there is one, the way out."""
+        """Keep the message and the way out."""
         super().__init__(message)
-        self.hint = hint
+        self.hint = hint or self.way_out
 
 
 class RecipeError(KdcoreError):
     """The recipe cannot be run as written."""
 
     code = "recipe_invalid"
+    way_out = "change the recipe and submit it again"
 
 
 class DataError(KdcoreError):
     """The data set cannot be used as it is."""
 
     code = "data_invalid"
+    way_out = "repair the data and retry the job"
 
 
 class WeightsError(KdcoreError):
     """A weights file does not fit the network that it was named for."""
 
     code = "weights_mismatch"
+    way_out = "name weights that were saved from exactly this model"
 
 
 class NonFiniteLossError(KdcoreError):
     """The loss became NaN or infinite."""
 
     code = "nan_loss"
+    way_out = "lower training.learning_rate, or set training.max_grad_norm"
 
 
 class CheckpointError(KdcoreError):
     """The working folder holds the checkpoints of another recipe or other data."""
 
     code = "checkpoint_mismatch"
+    way_out = "start in an empty working folder, or retry from scratch"
 
 
 class ExportError(KdcoreError):
     """An exported file does not compute what the network computes."""
 
     code = "export_failed"
+    way_out = "leave this form out of `export`"
 
 
 class DiskFullError(KdcoreError):
     """No room is left for a checkpoint or an artifact."""
 
     code = "disk_full"
+    way_out = "free some space and retry the job"

@@ -60,4 +60,4 @@ def disk_full_is_named() -> Generator[None]:
 
 def _full(path: object) -> DiskFullError:
     where = f" for {Path(os.fsdecode(path)).name}" if isinstance(path, str | bytes) else ""
-    return DiskFullError(f"no room is left on the disk{where}", hint="free some space and retry")
+    return DiskFullError(f"no room is left on the disk{where}")

@@ -99,7 +99,6 @@ def load_weights(network: nn.Sequential, path: Path, shown: str) -> None:
         more = f"; and {len(misfits) - _SHOWN} more" if len(misfits) > _SHOWN else ""
         raise WeightsError(
             f"{shown} does not fit the network: {'; '.join(misfits[:_SHOWN])}{more}",
-            hint="describe the model exactly as it was when the weights were saved",
         )
     if bad := [name for name, tensor in state.items() if not cast("Any", tensor).isfinite().all()]:
         raise WeightsError(f"{shown} holds NaN or infinity in {', '.join(bad[:_SHOWN])}")

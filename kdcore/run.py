@@ -84,8 +84,7 @@ def _claim_folder(workdir: Path, digest: str) -> None:
     if mark.exists():
         if json.loads(mark.read_bytes()).get("digest") != digest:
             raise CheckpointError(
-                "the working folder belongs to another recipe, or the data has changed since",
-                hint="use an empty folder, or retry from scratch",
+                "the working folder belongs to another recipe, or the data has changed since"
             )
         return
     write_file(mark, json.dumps({"digest": digest}).encode())

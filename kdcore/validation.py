@@ -6,12 +6,8 @@ import difflib
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
-import yaml
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from kdcore.errors import RecipeError
-
-MAX_YAML_BYTES = 1_048_576
 _SHOWN = 80
 
 
@@ -65,24 +61,6 @@ def explain(error: ValidationError, model: type[BaseModel], document: object) ->
                 pass
         problems.append(FieldProblem(pointer, code, message, hint))
     return problems
-
-
-def read_yaml(text: str | bytes) -> object:
-    """Read YAML or JSON text.
-
-    Aliases are refused, since a few hundred bytes of them can unfold to gigabytes.
-
-    Raises:
-        RecipeError: the text is not YAML, too long, or has aliases.
-    """
-    if len(text) > MAX_YAML_BYTES:
-        raise RecipeError(f"found {len(text)} bytes; expected at most {MAX_YAML_BYTES}")
-    try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, yaml.SafeLoader)):
-            raise RecipeError("found a YAML alias; write the value out instead")
-        return cast("object", yaml.load(text, Loader=yaml.SafeLoader))  # a safe one
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise RecipeError(f"not readable as YAML: {error}") from None
 
 
 def _location(loc: tuple[int | str, ...], document: object) -> list[int | str]:

@@ -63,7 +63,8 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from jobs.settings import Settings
 
-with TestClient(create_app(Settings(data=Path(tempfile.mkdtemp()))), base_url="http://localhost") as client:
+app = create_app(Settings(data=Path(tempfile.mkdtemp())))
+with TestClient(app, base_url="http://localhost") as client:
     spec = {"teacher": "mlp", "student": "mlp", "data": "synthetic", "method": "toy"}
     answers = {
         "openapi": client.get("/openapi.json").text,
@@ -89,9 +90,14 @@ def house(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_new_file_stands_in_the_schema_the_catalogue_and_a_recipe(house):
+def test_a_new_file_stands_in_the_schema_the_catalogue_and_a_recipe(house, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", ASK], env=house, capture_output=True, text=True, check=False
+        [sys.executable, "-c", ASK],
+        env=house,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout)

@@ -8,7 +8,8 @@ from recipes import TINY, tiny
 
 from kdcore.errors import RecipeError
 from kdcore.recipe import Recipe
-from kdcore.validation import FieldProblem, explain, read_yaml
+from kdcore.validation import FieldProblem, explain
+from kdcore.yaml_text import read_yaml
 
 
 def problems(document: Any) -> list[FieldProblem]:
@@ -118,8 +119,27 @@ def test_a_missing_key_and_a_document_that_is_no_mapping():
 
 @pytest.mark.parametrize(
     "text",
-    ["a: &a [1]\nb: *a", "a: [", "\x00", b"\xff\xfe\xff", "a: " + "[" * 5000, "x" * 2_000_000],
+    [
+        "a: &a [1]\nb: *a",
+        "a: [",
+        "\x00",
+        b"\xff\xfe\xff",
+        "a: " + "[" * 5000,
+        "x" * 2_000_000,
+        "a: 1\na: 2",
+        "[1]: 2",
+        "a: 1\na: 2",
+        "[1]: 2",
+    ],
 )
 def test_yaml_that_cannot_be_read_or_unfolds_is_refused(text):
     with pytest.raises(RecipeError):
         read_yaml(text)
+
+
+def test_yaml_has_jsons_values_only():
+    assert read_yaml("{a: 1e-3, b: 2024-01-01, c: [1, true, null]}") == {
+        "a": 0.001,
+        "b": "2024-01-01",
+        "c": [1, True, None],
+    }

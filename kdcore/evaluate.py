@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from typing import Any, cast
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from kdcore.dataset import Samples
+from kdcore.errors import NonFiniteLossError
 from kdcore.network import predict
 
 _WARM_UP, _TIMED = 10, 100
@@ -19,13 +21,17 @@ _WARM_UP, _TIMED = 10, 100
 def score(
     network: nn.Sequential, samples: Samples, teacher_logits: Tensor | None = None
 ) -> dict[str, float]:
-    """Return accuracy, cross-entropy in nats, and agreement with a teacher's logits `(N, C)`."""
+    """Return accuracy, cross-entropy in nats, and agreement with a teacher's logits `(N, C)`.
+
+    Raises:
+        NonFiniteLossError: the cross-entropy is NaN or infinite.
+    """
     logits = predict(network, samples.inputs)
+    loss = float(nn.functional.cross_entropy(logits.float(), samples.labels))
+    if not math.isfinite(loss):
+        raise NonFiniteLossError(f"the loss on {len(logits)} samples that are held out is {loss}")
     best = logits.argmax(1)
-    scores = {
-        "accuracy": _share(best == samples.labels),
-        "loss": float(nn.functional.cross_entropy(logits.float(), samples.labels)),
-    }
+    scores = {"accuracy": _share(best == samples.labels), "loss": loss}
     if teacher_logits is not None:
         scores["agreement"] = _share(best == teacher_logits.argmax(1))
     return scores

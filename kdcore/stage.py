@@ -136,8 +136,8 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
             curves.add(run.step, rate, loss, terms)
             at_end = run.step == stage.total_steps
             if lesson.corpus.validation and (run.step % evaluate_every == 0 or at_end):
-                scores = _evaluate(run, stage, lesson, curves)
-                yield scores
+                curves.check()  # a diverged run is told by its step, not by what it predicts
+                yield _evaluate(run, stage, lesson, curves)
             save = run.step % stage.training.save_steps == 0 and not at_end
             now = time.monotonic()
             if save or at_end or now - reported >= bench.report_every:

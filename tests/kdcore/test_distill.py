@@ -158,10 +158,17 @@ def test_a_teacher_file_that_is_no_safetensors_is_refused(tmp_path, content):
         list(distill(tiny(teacher={"weights": "t.safetensors"}), tmp_path / "o", inputs=tmp_path))
 
 
-def test_a_diverging_run_fails_at_the_step_and_leaves_no_poisoned_checkpoint(tmp_path):
-    recipe = tiny(training={"learning_rate": 1e9, "save_steps": 1, "max_steps": 5000})
-    with pytest.raises(NonFiniteLossError, match=r"at step \d{1,2} of stage teacher"):
-        list(distill(recipe, tmp_path))
+@pytest.mark.parametrize("often", [{"save_steps": 1}, {"eval_steps": 1}, {}])
+def test_a_diverging_run_fails_at_the_step_and_tells_only_numbers_before(tmp_path, often):
+    recipe = tiny(training={"learning_rate": 1e9, "max_steps": 5000, **often})
+    told: list[Event] = []
+    with pytest.raises(NonFiniteLossError, match=r"at step \d{1,2} of stage teacher|held out"):
+        told.extend(distill(recipe, tmp_path))
+    for event in told:
+        assert EVENT.validate_json(event.model_dump_json()) == event
+    for state in tmp_path.glob("checkpoints/teacher/step-*/state.pt"):
+        weights = torch.load(state, weights_only=True)["network"]
+        assert all(bool(tensor.isfinite().all()) for tensor in weights.values())
 
 
 @pytest.mark.parametrize(

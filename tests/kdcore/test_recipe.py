@@ -128,8 +128,6 @@ def test_a_missing_key_and_a_document_that_is_no_mapping():
         "x" * 2_000_000,
         "a: 1\na: 2",
         "[1]: 2",
-        "a: 1\na: 2",
-        "[1]: 2",
     ],
 )
 def test_yaml_that_cannot_be_read_or_unfolds_is_refused(text):

@@ -1,0 +1,210 @@
+"""Transactions: one request or one step of a worker is one of them."""
+
+import json
+import math
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self, cast
+
+from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from jobs.errors import SchemaOutOfDate
+from jobs.settings import Settings
+from jobs.tables import STORED_TIME
+
+BUSY_MILLISECONDS = 10_000
+CONNECT_SECONDS = 5
+MIGRATION_LOCK = 0x5711_1005E
+UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
+"""What a database raises that is away, locked, full, or has no connection left: it may pass."""
+
+
+class Database:
+    """A SQLite file or a PostgreSQL server."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare connections to an SQLAlchemy URL; the first one is made when it is needed."""
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        arguments: dict[str, Any] = {}
+        if self.is_sqlite and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        if not self.is_sqlite:
+            arguments = {
+                "connect_timeout": CONNECT_SECONDS,
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 20_000,
+            }
+        self.engine = create_engine(
+            parsed,
+            connect_args=arguments,
+            json_serializer=dump_json,
+            pool_pre_ping=not self.is_sqlite,
+            pool_size=10,
+            max_overflow=30,
+            pool_timeout=10,
+        )
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _set_up_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        self._reading = self.engine.execution_options(read_only=True)
+
+    @contextmanager
+    def write(self) -> Generator[Session]:
+        """Yield a session whose transaction is committed at the end, or undone by an exception."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Generator[Session]:
+        """Yield a session that sees one state and never waits for a writer."""
+        with Session(self._reading, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def ping(self) -> None:
+        """Ask the database for an answer.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: it gives none.
+        """
+        with self.read() as session:
+            session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        """Return the database itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all connections."""
+        self.close()
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the database of the settings with its schema in place.
+
+    Raises:
+        SchemaOutOfDate: migrations are wanted first, and these settings leave them to the operator.
+    """
+    database = Database(settings.database_url)
+    wanted = database.is_sqlite if settings.migrate is None else settings.migrate
+    if wanted:
+        migrate(database)
+    else:
+        require_schema(database)
+    return database
+
+
+def migrate(database: Database, revision: str = "head") -> None:
+    """Bring the schema to a revision; of several processes at once one does it, the rest wait."""
+    from alembic import command
+
+    with database.engine.begin() as connection:
+        if not database.is_sqlite:
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK}
+            )
+        configuration = _alembic(connection)
+        current = _revision(connection)
+        if revision == "base" or (current and _is_older(configuration, revision, current)):
+            command.downgrade(configuration, revision)
+        else:
+            command.upgrade(configuration, revision)
+
+
+def require_schema(database: Database) -> None:
+    """Check that the schema is the one that this program was written for.
+
+    Raises:
+        SchemaOutOfDate: it is another.
+    """
+    from alembic.script import ScriptDirectory
+
+    with database.engine.connect() as connection:
+        found = _revision(connection)
+        expected = ScriptDirectory.from_config(_alembic(connection)).get_current_head()
+    if found != expected:
+        raise SchemaOutOfDate(
+            f"found the schema {found or '(none)'}; expected {expected}",
+            hint="run `python -m jobs.migrate`, or start with STILLHOUSE_MIGRATE=1",
+        )
+
+
+def _alembic(connection: Connection) -> Any:
+    from alembic.config import Config
+
+    import migrations
+
+    configuration = Config()
+    configuration.set_main_option("script_location", str(next(iter(migrations.__path__))))
+    configuration.attributes["connection"] = connection
+    return configuration
+
+
+def _revision(connection: Connection) -> str | None:
+    from alembic.migration import MigrationContext
+
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _is_older(configuration: Any, revision: str, current: str) -> bool:
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(configuration)
+    older = {step.revision for step in script.iterate_revisions(current, "base")}
+    return revision in older - {current}
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    # The driver's own idea of transactions starts with plain BEGIN; ours start in `_begin_sqlite`.
+    connection.isolation_level = None
+    connection.create_function("ledger_clock", 1, _sqlite_clock)
+    for line in (
+        f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}",
+        "PRAGMA journal_mode = WAL",
+        # NORMAL would be faster and may forget the last commits when the power fails.
+        "PRAGMA synchronous = FULL",
+        "PRAGMA foreign_keys = ON",
+    ):
+        connection.execute(line)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A plain BEGIN that writes later cannot wait for its turn: it fails with "database is locked".
+    reads = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _sqlite_clock(seconds: float) -> str:
+    # SQLite's own functions stop at milliseconds; leases are compared for equality.
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime(STORED_TIME)
+
+
+def dump_json(value: object) -> str:
+    """Write strict JSON: a number that is not finite becomes null."""
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        fields = cast("dict[str, object]", value)
+        return {key: _finite(inner) for key, inner in fields.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in cast("list[object]", value)]
+    return value

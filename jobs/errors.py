@@ -1,0 +1,111 @@
+"""What can go wrong in the ledger; none of these classes knows HTTP.
+
+JobError
+├── JobNotFound            no such job
+├── IllegalTransition      the verb does not fit the job's status
+├── IdempotencyKeyTaken    another job was made under this key at the same moment
+├── LeaseLost              the writer's fencing token is stale: another attempt owns the job
+├── ArtifactNotFound       no such artifact, or its content is gone
+├── ArtifactRefused        a bad name, or content that does not match its digest
+├── StoreFull              the artifact store has no room left
+└── SchemaOutOfDate        the database has another schema than this program
+"""
+
+# ruff: noqa: N818  # the names say what happened, as the routes and the glossary do
+
+from collections.abc import Sequence
+
+
+class JobError(Exception):
+    """Something the ledger refuses or misses; `code` is for programs, `hint` is the way out."""
+
+    code = "job_error"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        """Keep the message and, where there is one, the way out."""
+        super().__init__(message)
+        self.hint = hint
+
+
+class JobNotFound(JobError):
+    """There is no job with this id."""
+
+    code = "job_not_found"
+
+    def __init__(self, job_id: str) -> None:
+        """Name the job."""
+        super().__init__(f"there is no job {job_id!r}", hint="GET /v1/jobs lists the jobs")
+        self.job_id = job_id
+
+
+class IllegalTransition(JobError):
+    """The verb does not fit the status; `legal` names the verbs that do."""
+
+    code = "illegal_transition"
+
+    def __init__(self, status: str, verb: str, legal: Sequence[str]) -> None:
+        """Name the status, the verb, and the verbs that would fit."""
+        ways = ", ".join(legal) or "none"
+        super().__init__(
+            f"a job that is {status} cannot {verb}", hint=f"verbs that fit now: {ways}"
+        )
+        self.status = status
+        self.verb = verb
+        self.legal = tuple(legal)
+
+
+class IdempotencyKeyTaken(JobError):
+    """A job under this idempotency key was committed while this one was being written."""
+
+    code = "idempotency_key_taken"
+
+    def __init__(self, key: str) -> None:
+        """Name the key."""
+        super().__init__(
+            f"a job was made under the idempotency key {key!r} at the same moment",
+            hint="read it with find_by_idempotency_key in a new transaction",
+        )
+        self.key = key
+
+
+class LeaseLost(JobError):
+    """The write carried a stale fencing token; nothing was changed."""
+
+    code = "lease_lost"
+
+    def __init__(self, job_id: str, token: int) -> None:
+        """Name the job and the stale token."""
+        super().__init__(f"attempt {token} no longer owns job {job_id}; nothing was written")
+        self.job_id = job_id
+        self.token = token
+
+
+class ArtifactNotFound(JobError):
+    """The job has no such artifact, or its content is no longer in the store."""
+
+    code = "artifact_not_found"
+
+    def __init__(self, name: str, *, gone: bool = False) -> None:
+        """Name the artifact; `gone` tells that it once was there."""
+        what = "is recorded, but its content is gone" if gone else "does not exist"
+        super().__init__(f"artifact {name!r} {what}", hint="GET …/artifacts lists what there is")
+        self.name = name
+        self.gone = gone
+
+
+class ArtifactRefused(JobError):
+    """The name is not allowed, or the content does not match the announced digest or size."""
+
+    code = "artifact_refused"
+
+
+class StoreFull(JobError):
+    """The artifact store (or the disk under it) has no room left; nothing half-written remains."""
+
+    code = "disk_full"
+
+
+class SchemaOutOfDate(JobError):
+    """The database's schema is not the one that this program was written for."""
+
+    code = "schema_out_of_date"

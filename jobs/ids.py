@@ -1,0 +1,27 @@
+"""Ids of jobs: they sort by the time at which they were made, and nobody can guess the next one."""
+
+import re
+import secrets
+import threading
+import time
+
+JOB_ID = re.compile(r"job_[0-9a-hjkmnp-tv-z]{26}")
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_RANDOM_BITS = 80
+_LENGTH = 26
+
+_lock = threading.Lock()
+_last = 0
+
+
+def new_job_id() -> str:
+    """Return `job_` and 26 characters of lower-case ULID; later calls of a process sort later."""
+    global _last  # noqa: PLW0603  # the order of ids is a promise of the whole process
+    with _lock:
+        milliseconds = time.time_ns() // 1_000_000
+        fresh = milliseconds << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+        # Within a millisecond, or when the clock steps back, count on from the last one.
+        _last = fresh if fresh >> _RANDOM_BITS > _last >> _RANDOM_BITS else _last + 1
+        number = _last
+    digits = [_ALPHABET[number >> 5 * place & 31] for place in reversed(range(_LENGTH))]
+    return "job_" + "".join(digits)

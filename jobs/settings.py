@@ -1,0 +1,102 @@
+"""Settings from the environment: `STILLHOUSE_<NAME>`, every one with a default that just works."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEMORY_BROKER = "memory://"
+
+
+def _absolute(path: Path) -> Path:
+    # Processes of one house may have different working directories; they must mean one folder.
+    return path.expanduser().absolute()
+
+
+def _with_driver(url: str) -> str:
+    for plain in ("postgresql://", "postgres://"):
+        if url.startswith(plain):
+            return "postgresql+psycopg://" + url.removeprefix(plain)
+    return url
+
+
+def _ledger_file(values: dict[str, Any]) -> str:
+    return f"sqlite:///{values['data'] / 'ledger.sqlite3'}"
+
+
+def _inside_data(name: str) -> Any:
+    def path(values: dict[str, Any]) -> Path:
+        return values["data"] / name
+
+    return path
+
+
+Folder = Annotated[Path, AfterValidator(_absolute)]
+
+
+class Settings(BaseSettings):
+    """Where things are kept and how patient the processes are."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STILLHOUSE_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
+    )
+
+    data: Folder = Path("stillhouse-data")
+    """Folder of everything that is not told to live elsewhere."""
+    database_url: Annotated[str, AfterValidator(_with_driver)] = Field(
+        default_factory=_ledger_file, repr=False
+    )
+    """SQLAlchemy URL; a plain `postgresql://` is given its driver."""
+    broker_url: str = Field(default=MEMORY_BROKER, repr=False)
+    """Celery broker that carries the bell; `memory://` means that workers only poll."""
+    artifacts: Folder = Field(default_factory=_inside_data("artifacts"))
+    """Folder of the artifact store."""
+    inputs: Folder = Field(default_factory=_inside_data("inputs"))
+    """Folder that relative paths in specs (`data.path`, `teacher.weights`) start from."""
+
+    lease_seconds: float = Field(default=60.0, gt=0)
+    """How long a worker may be silent before its job is given to another."""
+    poll_seconds: float = Field(default=0.5, gt=0)
+    """How often a worker with a free slot looks for a job without being rung."""
+    sweep_seconds: float = Field(default=5.0, gt=0)
+    """How often expired leases and lost bells are looked for."""
+    retry_seconds: float = Field(default=2.0, ge=0)
+    """Wait before the first retry of a crashed attempt; doubles with each, up to 900 seconds."""
+    hang_seconds: float = Field(default=900.0, gt=0)
+    """A trainer that reports nothing for this long is taken for hung and killed."""
+    stop_seconds: float = Field(default=60.0, gt=0)
+    """How long a trainer that was asked to stop may take to save before it is killed."""
+    slots: int = Field(default=1, ge=1, le=64)
+    """Attempts that one worker runs at a time."""
+
+    host: str = "127.0.0.1"
+    """Address that the API binds to."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port that the API binds to; 0 takes a free one."""
+    allow_open: bool = False
+    """Let the API bind to an address that others reach, though it asks nobody for a key."""
+    allowed_hosts: str = ""
+    """Names, separated by commas, that requests may call the API by, beside the loopback ones and
+    `host`; `*` allows any. Names that are not listed are refused, since a web page could have them
+    resolve to this machine."""
+    max_body_bytes: int = Field(default=1 << 20, ge=1024)
+    """Largest request body that the API reads."""
+    migrate: bool | None = None
+    """Bring the schema up to date at start; by default only on SQLite."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Level of the processes' own logs."""
+
+    @property
+    def work(self) -> Path:
+        """Folder of the attempts' working directories."""
+        return self.data / "work"
+
+    @property
+    def rings(self) -> bool:
+        """Whether there is a broker that can carry a bell between processes."""
+        return not self.broker_url.startswith(MEMORY_BROKER)

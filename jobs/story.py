@@ -1,0 +1,87 @@
+"""Reading what happened in a job: events, curves, attempts, files."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import func, select
+
+from jobs.errors import ArtifactNotFound
+from jobs.journal import Journal
+from jobs.metrics import Chunk, Curves, stitch
+from jobs.tables import Artifact, Attempt, Event, Job, MetricChunk, Worker
+
+MAX_EVENTS = 1000
+
+
+class Story(Journal):
+    """What happened, as far as it is committed."""
+
+    def events(self, job_id: str, *, after: int = 0, limit: int = MAX_EVENTS) -> Sequence[Event]:
+        """Return the events behind the number `after`, in order, at most `limit` of them."""
+        statement = (
+            select(Event)
+            .where(Event.job_id == job_id, Event.seq > after)
+            .order_by(Event.seq)
+            .limit(limit)
+        )
+        return self._session.scalars(statement).all()
+
+    def metrics(
+        self, job_id: str, *, keys: Sequence[str] | None = None, max_points: int | None = None
+    ) -> Curves:
+        """Return the curves of a job, read as if it had never been interrupted.
+
+        `max_points` bounds the points of each stage; `keys` picks columns.
+        """
+        floor = select(Job.resume_floor).where(Job.id == job_id).scalar_subquery()
+        statement = (
+            select(MetricChunk)
+            .where(MetricChunk.job_id == job_id, MetricChunk.attempt > floor)
+            .order_by(MetricChunk.id)
+        )
+        chunks = (
+            Chunk(
+                attempt=row.attempt,
+                stage=row.stage,
+                seed=row.seed,
+                keys=row.keys,
+                count=row.count,
+                first_step=row.first_step,
+                last_step=row.last_step,
+                data=row.data,
+            )
+            for row in self._session.scalars(statement)
+        )
+        return stitch(chunks, keys, max_points)
+
+    def attempts(self, job_id: str) -> Sequence[Attempt]:
+        """Return the attempts of a job, the first one first."""
+        statement = select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.attempt)
+        return self._session.scalars(statement).all()
+
+    def artifacts(self, job_id: str) -> Sequence[Artifact]:
+        """Return the files that a job delivered, by name."""
+        statement = select(Artifact).where(Artifact.job_id == job_id).order_by(Artifact.name)
+        return self._session.scalars(statement).all()
+
+    def artifact(self, job_id: str, name: str) -> Artifact:
+        """Return one file's record.
+
+        Raises:
+            ArtifactNotFound: the job delivered no file of this name.
+        """
+        # Asked as a condition, not as an identity: the name comes from outside.
+        row = self._session.scalar(
+            select(Artifact).where(Artifact.job_id == job_id, Artifact.name == name)
+        )
+        if row is None:
+            raise ArtifactNotFound(name)
+        return row
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many jobs there are in each status that occurs."""
+        rows = self._session.execute(select(Job.status, func.count()).group_by(Job.status))
+        return dict(rows.all())
+
+    def workers(self) -> Sequence[Worker]:
+        """Return the workers that are, or lately were, there; the newest first."""
+        return self._session.scalars(select(Worker).order_by(Worker.seen_at.desc())).all()

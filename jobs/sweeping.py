@@ -1,0 +1,102 @@
+"""What anybody may do for everybody: free jobs of dead workers, ring lost bells, list workers.
+
+Each step is one conditional statement, so any number of sweepers may run at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select, update
+
+from jobs.endings import Ending, Endings
+from jobs.states import ACTIVE, Status
+from jobs.tables import Job, Worker, clock
+
+BELL_SECONDS = 15.0
+FORGET_WORKER_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease as somebody saw it; a heartbeat changes `until`."""
+
+    job_id: str
+    token: int
+    until: datetime
+
+
+class Sweeping(Endings):
+    """Statements of the sweepers."""
+
+    def leases(self) -> list[Lease]:
+        """Return all leases, expired or not."""
+        rows = self._session.execute(
+            select(Job.id, Job.attempt, Job.lease_until).where(Job.status.in_(list(ACTIVE)))
+        )
+        return [Lease(job_id, token, until) for job_id, token, until in rows if until]
+
+    def expire(self, lease: Lease, *, retry_seconds: float) -> Status | None:
+        """Free the job if the lease is still the one that was seen, and is over; None if not.
+
+        The caller has seen it unchanged for a whole lease time on its own clock: after an outage of
+        the database every lease looks expired, also those of workers that are well.
+        """
+        holds = self._session.scalar(
+            select(Job.id)
+            .where(
+                Job.id == lease.job_id,
+                Job.attempt == lease.token,
+                Job.status.in_(list(ACTIVE)),
+                Job.lease_until == lease.until,
+                Job.lease_until < clock(),
+            )
+            .with_for_update(skip_locked=True)
+        )
+        if holds is None:
+            return None
+        return self.release(
+            lease.job_id, lease.token, Ending("lost"), counted=True, retry_seconds=retry_seconds
+        )
+
+    def bells_due(self, limit: int = 100) -> Sequence[str]:
+        """Return jobs that wait and were not rung for lately; ring them after the commit."""
+        due = (
+            select(Job.id)
+            .where(
+                Job.status == Status.QUEUED,
+                Job.run_after <= clock(),
+                Job.dispatched_at.is_(None) | (Job.dispatched_at < clock(-BELL_SECONDS)),
+            )
+            .order_by(Job.priority.desc(), Job.run_after, Job.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return self._session.scalars(
+            update(Job)
+            .where(Job.id.in_(due))
+            .values(dispatched_at=clock())
+            .returning(Job.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+
+    def greet(self, worker_id: str, slots: int) -> None:
+        """Note that a worker is there."""
+        seen = self._session.scalar(
+            update(Worker)
+            .where(Worker.id == worker_id)
+            .values(seen_at=clock())
+            .returning(Worker.id)
+            .execution_options(synchronize_session=False)
+        )
+        if seen is None:
+            self._session.execute(
+                insert(Worker).values(
+                    id=worker_id, slots=slots, started_at=clock(), seen_at=clock()
+                )
+            )
+        self._session.execute(delete(Worker).where(Worker.seen_at < clock(-FORGET_WORKER_SECONDS)))
+
+    def part(self, worker_id: str) -> None:
+        """Note that a worker has ended."""
+        self._session.execute(delete(Worker).where(Worker.id == worker_id))

@@ -1,0 +1,273 @@
+"""The tables, for SQLite and PostgreSQL alike; the migrations make exactly these."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.types import TypeDecorator
+
+from jobs.states import ACTIVE, TERMINAL, AttemptStatus, Status
+
+STORED_TIME = "%Y-%m-%d %H:%M:%S.%f"
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment with its time zone, always UTC; SQLite keeps it as text that sorts."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Hand the driver a moment in UTC."""
+        if value is None:
+            return None
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's signature
+        """Give every moment the time zone UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class clock(ColumnElement[datetime]):  # noqa: N801  # reads as the SQL function that it is
+    """The database's own clock, `seconds` from now; hosts may disagree, one database cannot."""
+
+    type = UtcTime()
+    inherit_cache = False
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        """Mean the moment `seconds` from now."""
+        self.seconds = float(seconds)
+
+
+@compiles(clock, "postgresql")
+def _clock_of_postgresql(element: clock, *_: Any, **__: Any) -> str:
+    # now() stands still inside a transaction; a lease must count from the moment of the statement.
+    return f"(clock_timestamp() + make_interval(secs => {element.seconds!r}))"
+
+
+@compiles(clock, "sqlite")
+def _clock_of_sqlite(element: clock, *_: Any, **__: Any) -> str:
+    return f"ledger_clock({element.seconds!r})"
+
+
+def _any_of(names: frozenset[Status] | type[Status] | type[AttemptStatus]) -> str:
+    return "(" + ", ".join(sorted(f"'{name}'" for name in names)) + ")"
+
+
+class Table(DeclarativeBase):
+    """What all tables share: one naming rule for constraints, so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON(none_as_null=True), str: Text}
+
+
+class Job(Table):
+    """A stored spec with a status."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(String(30), primary_key=True)
+    name: Mapped[str | None]
+    status: Mapped[str] = mapped_column(String(16))
+    phase: Mapped[str | None] = mapped_column(String(32))
+    spec: Mapped[dict[str, Any]]
+    """As the client sent it."""
+    recipe: Mapped[dict[str, Any]]
+    """The resolved form: a later default does not change an old job."""
+    labels: Mapped[dict[str, Any]]
+    method: Mapped[str | None] = mapped_column(String(64))
+    teacher: Mapped[str] = mapped_column(String(64))
+    student: Mapped[str] = mapped_column(String(64))
+    priority: Mapped[int] = mapped_column(Integer)
+    max_attempts: Mapped[int] = mapped_column(Integer)
+    max_runtime_seconds: Mapped[int | None] = mapped_column(Integer)
+
+    created_at: Mapped[datetime]
+    run_after: Mapped[datetime]
+    """Not claimed before; a crashed attempt pushes it back."""
+    dispatched_at: Mapped[datetime | None]
+    """When a bell was last rung for it."""
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    attempt: Mapped[int] = mapped_column(Integer, default=0)
+    """Number of the latest attempt: the fencing token, which only grows."""
+    worker: Mapped[str | None] = mapped_column(String(128))
+    lease_until: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    cancel_mode: Mapped[str | None] = mapped_column(String(16))
+    failed_attempts: Mapped[int] = mapped_column(Integer, default=0)
+    """Attempts that crashed or were lost since the last retry."""
+    stalled_attempts: Mapped[int] = mapped_column(Integer, default=0)
+    """How many of the last ones in a row did not get further than a checkpoint before them."""
+    saved_steps: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Highest step with a checkpoint, by stage."""
+    progressed_attempt: Mapped[int] = mapped_column(Integer, default=0)
+    """The last attempt that saved further than any before it."""
+    resume_floor: Mapped[int] = mapped_column(Integer, default=0)
+    """Attempts up to this one are not resumed from: the job was retried from scratch after it."""
+
+    retry_floor: Mapped[int] = mapped_column(Integer, default=0)
+    """Attempts up to this one were before the client's last retry; their time counts no more."""
+
+    progress: Mapped[dict[str, Any] | None]
+    verdict: Mapped[dict[str, Any] | None]
+    gates_passed: Mapped[bool | None]
+    failure: Mapped[dict[str, Any] | None]
+    result_attempt: Mapped[int | None] = mapped_column(Integer)
+    """The one attempt whose result counts."""
+    last_seq: Mapped[int] = mapped_column(Integer, default=0)
+    """Number of the latest event."""
+
+    idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
+    body_sha256: Mapped[str | None] = mapped_column(String(64))
+
+    __table_args__ = (
+        CheckConstraint(f"status IN {_any_of(Status)}", "status_known"),
+        CheckConstraint(
+            f"(status IN {_any_of(ACTIVE)}) = (worker IS NOT NULL)", "worker_while_active"
+        ),
+        CheckConstraint(
+            f"(status IN {_any_of(ACTIVE)}) = (lease_until IS NOT NULL)", "lease_while_active"
+        ),
+        CheckConstraint(
+            f"(status IN {_any_of(TERMINAL)}) = (finished_at IS NOT NULL)", "finished_when_terminal"
+        ),
+        CheckConstraint(
+            "(status = 'succeeded') = (result_attempt IS NOT NULL)", "result_when_succeeded"
+        ),
+        CheckConstraint("priority BETWEEN 0 AND 100", "priority_in_range"),
+        CheckConstraint("attempt >= 0", "attempt_counts_up"),
+        Index(
+            "ix_jobs_waiting",
+            text("priority DESC"),
+            "run_after",
+            "id",
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
+        ),
+        Index(
+            "ix_jobs_leased",
+            "lease_until",
+            sqlite_where=text("lease_until IS NOT NULL"),
+            postgresql_where=text("lease_until IS NOT NULL"),
+        ),
+    )
+
+
+class Attempt(Table):
+    """One claim of a job by one worker."""
+
+    __tablename__ = "attempts"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
+    worker: Mapped[str] = mapped_column(String(128))
+    status: Mapped[str] = mapped_column(String(16))
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    reason: Mapped[str | None] = mapped_column(String(64))
+    exit_code: Mapped[int | None] = mapped_column(Integer)
+    signal: Mapped[int | None] = mapped_column(Integer)
+    batches: Mapped[int] = mapped_column(Integer, default=0)
+    """Batches of events written so far; a batch sent twice after a lost answer counts once."""
+
+    __table_args__ = (
+        CheckConstraint(f"status IN {_any_of(AttemptStatus)}", "status_known"),
+        CheckConstraint("(status = 'running') = (ended_at IS NULL)", "ended_unless_running"),
+    )
+
+
+class Event(Table):
+    """An append-only line of a job's story."""
+
+    __tablename__ = "events"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True)
+    attempt: Mapped[int | None] = mapped_column(Integer)
+    type: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+    data: Mapped[dict[str, Any]]
+
+
+class MetricChunk(Table):
+    """A run of points of one stage's curves, packed into columns (`jobs/metrics.py`)."""
+
+    __tablename__ = "metric_chunks"
+
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    attempt: Mapped[int] = mapped_column(Integer)
+    stage: Mapped[str] = mapped_column(String(64))
+    seed: Mapped[int] = mapped_column(BigInteger)
+    first_step: Mapped[int] = mapped_column(BigInteger)
+    last_step: Mapped[int] = mapped_column(BigInteger)
+    count: Mapped[int] = mapped_column(Integer)
+    keys: Mapped[list[str]] = mapped_column(JSON)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+    __table_args__ = (Index(None, "job_id", "id"),)
+
+
+class Artifact(Table):
+    """A file with a sha256 that a job delivered."""
+
+    __tablename__ = "artifacts"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    kind: Mapped[str] = mapped_column(String(32))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    media_type: Mapped[str] = mapped_column(String(127))
+    location: Mapped[str] = mapped_column(String(255))
+    """Where the store keeps the content."""
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        CheckConstraint("size_bytes >= 0", "size_not_negative"),
+        CheckConstraint("length(sha256) = 64", "sha256_complete"),
+    )
+
+
+class Worker(Table):
+    """A worker process that is, or lately was, there."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    slots: Mapped[int] = mapped_column(Integer)
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]

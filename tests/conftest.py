@@ -1,0 +1,98 @@
+"""What tests of several parts stand on: a ledger on each database, and a real Redis.
+
+Nothing here imports torch, so the tests of the API and the ledger also run where it is missing.
+"""
+
+import os
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from servers import REDIS_VARIABLE, Redis, postgres, redis_program
+from sqlalchemy import text
+
+from jobs.database import Database, migrate
+from jobs.settings import Settings
+from jobs.tables import Table
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Generator[str]:
+    """Give the URL of a PostgreSQL database with our tables."""
+    with postgres() as url:
+        settings = Settings(database_url=url)
+        with Database(settings.database_url) as database:
+            migrate(database, "base")
+            migrate(database)
+        yield settings.database_url
+
+
+@pytest.fixture(scope="session")
+def _empty_sqlite() -> Generator[bytes]:
+    """Give a migrated SQLite file, since copying one is faster than making one."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "empty.sqlite3"
+        with Database(f"sqlite:///{file}") as database:
+            migrate(database)
+        yield file.read_bytes()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the URL of an empty ledger, on each kind of database."""
+    if request.param == "sqlite":
+        file = tmp_path / "ledger.sqlite3"
+        file.write_bytes(request.getfixturevalue("_empty_sqlite"))
+        return f"sqlite:///{file}"
+    url: str = request.getfixturevalue("postgres_url")
+    with Database(url) as database, database.write() as session:
+        names = ", ".join(table.name for table in Table.metadata.sorted_tables)
+        session.execute(text(f"TRUNCATE {names} CASCADE"))
+    return url
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Give settings with an empty ledger and an empty data folder."""
+    return Settings(data=tmp_path / "data", database_url=database_url)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Generator[Database]:
+    """Give an empty ledger, on each kind of database."""
+    with Database(settings.database_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def _redis_url() -> Generator[str]:
+    if url := os.environ.get(REDIS_VARIABLE):
+        yield url
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        server = Redis(redis_program(), Path(folder))
+        server.start()
+        yield server.url
+        server.kill()
+
+
+@pytest.fixture
+def redis_url(_redis_url: str) -> str:
+    """Give the URL of an empty Redis database."""
+    import redis
+
+    with redis.Redis.from_url(_redis_url) as client:
+        client.flushdb()
+    return _redis_url
+
+
+@pytest.fixture
+def mortal_redis(tmp_path: Path) -> Generator[Redis]:
+    """Give a Redis server that the test may kill and start again."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = Redis(redis_program(), folder)
+    server.start()
+    yield server
+    server.kill()

@@ -1,0 +1,95 @@
+"""The migrations make what the tables say, there and back, with data inside."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from specs import claim, submit
+from sqlalchemy import inspect
+
+from jobs.database import Database, migrate, require_schema
+from jobs.repository import Repository
+from jobs.tables import Table
+
+# SQLite does not tell how an index is sorted, so this one is looked for by name.
+SORTED_INDEX = "ix_jobs_waiting"
+
+
+def tables_of(database: Database) -> set[str]:
+    return set(inspect(database.engine).get_table_names())
+
+
+def test_the_migrations_make_exactly_the_tables(database: Database) -> None:
+    def comparable(_: object, name: str | None, *__: object) -> bool:
+        return name != SORTED_INDEX
+
+    options = {"compare_type": True, "include_object": comparable}
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, Table.metadata) == []
+    indexes = {index["name"] for index in inspect(database.engine).get_indexes("jobs")}
+    assert SORTED_INDEX in indexes
+
+
+def test_checks_and_foreign_keys_are_there_too(database: Database) -> None:
+    # The comparison above does not look at checks.
+    inspector = inspect(database.engine)
+    for table in Table.metadata.sorted_tables:
+        expected = {check.name for check in table.constraints if check.name and "ck_" in check.name}
+        found = {check["name"] for check in inspector.get_check_constraints(table.name)}
+        assert found == expected
+
+
+def test_down_and_up_again_with_data_inside(database: Database) -> None:
+    job_id = submit(database)
+    token = claim(database).attempt
+    points = {"step": [1], "loss": [0.5]}
+    events = [{"type": "metrics", "stage": "teacher", "seed": 0, "columns": points}]
+    with database.write() as session:
+        Repository(session).record(job_id, token, events, batch=1)
+        Repository(session).greet("w", 1)
+    migrate(database)  # nothing to do, nothing lost
+    with database.read() as session:
+        assert Repository(session).metrics(job_id).points == 1
+    try:
+        migrate(database, "base")
+        assert tables_of(database) == {"alembic_version"}
+    finally:
+        migrate(database)
+    require_schema(database)
+    submit(database)
+
+
+def test_of_two_servers_that_start_at_once_one_migrates(database: Database) -> None:
+    migrate(database, "base")
+
+    def start(_: int) -> None:
+        with Database(str(database.engine.url.render_as_string(hide_password=False))) as mine:
+            migrate(mine)
+            require_schema(mine)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(start, range(3)))
+    assert tables_of(database) == {*Table.metadata.tables, "alembic_version"}
+
+
+@pytest.mark.slow
+def test_the_command_line_migrates_what_the_environment_names(
+    database: Database, tmp_path: Path
+) -> None:
+    migrate(database, "base")
+    root = Path(__file__).resolve().parents[2]
+    url = database.engine.url.render_as_string(hide_password=False)
+    subprocess.run(
+        [sys.executable, "-m", "alembic", "upgrade", "head"],
+        cwd=root,
+        env={**os.environ, "STILLHOUSE_DATABASE_URL": url},
+        check=True,
+        capture_output=True,
+    )
+    require_schema(database)

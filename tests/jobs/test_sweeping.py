@@ -1,0 +1,101 @@
+"""Statements of the sweepers, each harmless when the world has moved on."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from specs import claim, status_of, story_of, submit
+from sqlalchemy import update
+
+from jobs.database import Database
+from jobs.repository import Repository
+from jobs.states import Status
+from jobs.sweeping import Lease
+from jobs.tables import Job, clock
+
+
+def the_lease(database: Database) -> Lease:
+    with database.read() as session:
+        (lease,) = Repository(session).leases()
+    return lease
+
+
+def expire(database: Database, lease: Lease) -> Status | None:
+    with database.write() as session:
+        return Repository(session).expire(lease, retry_seconds=0)
+
+
+def test_an_expired_lease_gives_the_job_back_once(database: Database) -> None:
+    job_id = submit(database)
+    claim(database, lease=-1)
+    lease = the_lease(database)
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda _: expire(database, lease), range(6)))
+    assert sorted(map(str, results)) == ["None"] * 5 + ["queued"]
+    with database.read() as session:
+        (attempt,) = Repository(session).attempts(job_id)
+    assert (attempt.status, attempt.reason) == ("lost", "lost")
+    assert story_of(database, job_id).count("attempt.ended") == 1
+
+
+def test_a_lease_that_still_runs_is_left_alone(database: Database) -> None:
+    submit(database)
+    claim(database)
+    assert expire(database, the_lease(database)) is None
+
+
+def test_a_lease_that_was_renewed_meanwhile_is_left_alone(database: Database) -> None:
+    job_id = submit(database)
+    token = claim(database, lease=-1).attempt
+    seen = the_lease(database)
+    with database.write() as session:
+        Repository(session).heartbeat(job_id, token, -0.5)  # renewed, and over again
+    assert expire(database, seen) is None
+    assert status_of(database, job_id) == "running"
+
+
+def test_a_job_whose_owner_died_while_it_was_cancelled_is_cancelled(database: Database) -> None:
+    job_id = submit(database)
+    claim(database, lease=-1)
+    with database.write() as session:
+        Repository(session).request_cancel(job_id)
+    assert expire(database, the_lease(database)) is Status.CANCELLED
+
+
+def test_lost_attempts_run_out_too(database: Database) -> None:
+    job_id = submit(database, max_attempts=1)
+    claim(database, lease=-1)
+    assert expire(database, the_lease(database)) is Status.FAILED
+    assert story_of(database, job_id)[-1] == "job.failed"
+
+
+def test_a_bell_is_due_when_none_was_heard_for_a_while_and_only_once(database: Database) -> None:
+    fresh, lost, later, running = (submit(database, priority=p) for p in (10, 20, 30, 40))
+    assert claim(database).job_id == running
+    with database.write() as session:
+        session.execute(update(Job).where(Job.id != fresh).values(dispatched_at=clock(-16)))
+        session.execute(update(Job).where(Job.id == later).values(run_after=clock(60)))
+    with database.write() as session:
+        assert Repository(session).bells_due() == [lost]
+    with database.write() as session:
+        assert Repository(session).bells_due() == []
+
+
+def test_a_released_job_is_due_for_a_bell_at_once(database: Database) -> None:
+    job_id = submit(database)
+    claim(database, lease=-1)
+    expire(database, the_lease(database))
+    with database.write() as session:
+        assert Repository(session).bells_due() == [job_id]
+
+
+def test_workers_come_and_go(database: Database) -> None:
+    with database.write() as session:
+        ledger = Repository(session)
+        ledger.greet("a", 2)
+        ledger.greet("b", 1)
+        ledger.greet("a", 2)
+    with database.read() as session:
+        listed = Repository(session).workers()
+    assert [(worker.id, worker.slots) for worker in listed] == [("a", 2), ("b", 1)]
+    with database.write() as session:
+        Repository(session).part("a")
+        assert [worker.id for worker in Repository(session).workers()] == ["b"]

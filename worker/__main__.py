@@ -1,0 +1,64 @@
+"""`python -m worker` runs a worker; `python -m worker sweeper` runs a sweeper alone."""
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+
+from jobs.database import UNREACHABLE, open_database
+from jobs.errors import JobError
+from jobs.queue import Bell
+from jobs.settings import Settings
+from worker.sweeper import Sweeper
+from worker.tasks import run_worker
+
+CONFIGURATION_ERROR = 78
+UNAVAILABLE = 69
+
+log = logging.getLogger("worker")
+
+
+def main() -> int:
+    """Run the process that the command line names; return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["worker", "sweeper"], default="worker")
+    arguments = parser.parse_args()
+    settings = Settings()
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    # What Alembic has to say is for whoever migrates by hand.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        return run_sweeper(settings) if arguments.what == "sweeper" else run_worker(settings)
+    except UNREACHABLE as error:
+        log.error("the database does not answer: %s", error.__cause__ or error)  # noqa: TRY400
+        return UNAVAILABLE
+    except JobError as error:
+        log.error("%s (%s)", error, error.hint)  # noqa: TRY400  # a sentence, not a trace
+        return CONFIGURATION_ERROR
+
+
+def run_sweeper(settings: Settings) -> int:
+    """Sweep until told to end by SIGTERM or SIGINT."""
+    # Waited for instead of handled: a handler that sets an event which its own thread waits on can
+    # block for ever.
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    stop = threading.Event()
+    with open_database(settings) as database:
+        bell = Bell(settings)
+        sweeper = Sweeper(settings, database, bell)
+        thread = threading.Thread(target=sweeper.run, args=(stop,), name="sweeper", daemon=True)
+        thread.start()
+        signal.sigwait(ends)
+        stop.set()
+        thread.join()
+        bell.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

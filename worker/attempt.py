@@ -1,0 +1,201 @@
+"""One attempt, from the claim to its end: furnish, follow the trainer, deliver, settle.
+
+It knows no Celery. What the client wants meanwhile, a worker that shuts down, a deadline or a
+silence make it stop the trainer; everything that it writes carries the fencing token.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.artifacts import ArtifactStore, Delivery
+from jobs.database import Database
+from jobs.endings import Ending, Failure
+from jobs.errors import ArtifactRefused, LeaseLost, StoreFull
+from jobs.leases import Claim, Wish
+from jobs.repository import Repository
+from jobs.settings import Settings
+from jobs.states import Status
+from worker.child import TRAINER, BrokenStoryError, Child
+from worker.conclusion import (
+    BROKEN_STORY,
+    CANCELLED,
+    HANG,
+    OVERDUE,
+    PREEMPTED,
+    Conclusion,
+    conclude,
+)
+from worker.delivery import deliver, still_there
+from worker.heart import Heart
+from worker.patience import insist
+from worker.report import Report
+from worker.workdir import prepare_workdir
+
+TICK_SECONDS = 0.1
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """Runs attempts, each in a child process; one object serves all slots."""
+
+    settings: Settings
+    database: Database
+    store: ArtifactStore
+    draining: threading.Event
+    """Set when the worker shuts down: attempts save and go back to the queue."""
+    command: Sequence[str] = TRAINER
+    """What is run as the child."""
+
+    def run(self, claim: Claim) -> None:
+        """Run a claimed job to the attempt's end, whatever it is; never raises.
+
+        The calling thread must live on until it returns: the child dies with the thread.
+        """
+        log.info("attempt %d of %s begins", claim.attempt, claim.job_id)
+        try:
+            with Heart(self.database, claim, self.settings.lease_seconds) as heart:
+                _Attempt(self, claim, heart).run()
+        except LeaseLost as error:
+            log.warning("%s", error)
+        except Exception:
+            # The lease runs out, and the job is taken up again by a sweeper.
+            log.exception("attempt %d of %s was given up", claim.attempt, claim.job_id)
+
+
+class _Attempt:
+    def __init__(self, supervisor: Supervisor, claim: Claim, heart: Heart) -> None:
+        self._settings = supervisor.settings
+        self._database = supervisor.database
+        self._store = supervisor.store
+        self._draining = supervisor.draining
+        self._command = supervisor.command
+        self._claim = claim
+        self._heart = heart
+        self._report = Report(self._database, claim)
+        self._stopped: str | None = None
+        self._kill_at: float | None = None
+        limit = claim.max_runtime_seconds
+        self._overdue_at = (
+            time.monotonic() + limit - claim.used_seconds if limit is not None else None
+        )
+
+    def run(self) -> None:
+        claim = self._claim
+        try:
+            workdir = prepare_workdir(
+                self._settings.work, claim.job_id, claim.attempt, claim.resume_from
+            )
+            code = self._train(workdir)
+        except OSError as error:
+            failure = Failure("cannot_start", f"the attempt could not be started: {error}")
+            self._release(Ending("cannot_start", failure), counted=True)
+            return
+        self._report.flush(in_vain=self._heart.lost.is_set)
+        self._end(conclude(code, self._stopped, self._report), workdir)
+
+    def _train(self, workdir: Path) -> int:
+        """Run the child to its end; return its exit code, or minus the signal."""
+        order = {
+            "recipe": self._claim.recipe,
+            "workdir": str(workdir),
+            "inputs": str(self._settings.inputs),
+        }
+        threads: int = self._claim.recipe["runtime"]["threads"]
+        with Child(self._command, order, workdir, threads=threads) as child:
+            try:
+                self._follow(child)
+            except BrokenStoryError as error:
+                log.warning("the trainer of %s: %s", self._claim.job_id, error)
+                self._stop(child, BROKEN_STORY, at_once=True)
+            return child.wait(self._settings.stop_seconds)
+
+    def _follow(self, child: Child) -> None:
+        while (lines := child.lines(TICK_SECONDS)) is not None:
+            for line in lines:
+                self._report.take(line)
+            told = self._report.flush_if_due()
+            self._heed(child, told)
+
+    def _heed(self, child: Child, told: Wish | None) -> None:
+        """Stop the trainer if anybody wants that, or if it has been too long."""
+        now = time.monotonic()
+        if self._heart.lost.is_set():
+            child.kill()
+            raise LeaseLost(self._claim.job_id, self._claim.attempt)
+        cancel = (told and told.cancel) or self._heart.wish.cancel
+        if cancel:
+            self._stop(child, CANCELLED, at_once=cancel == "now")
+        elif self._draining.is_set():
+            self._stop(child, PREEMPTED)
+        elif self._overdue_at is not None and now > self._overdue_at:
+            self._stop(child, OVERDUE)
+        elif now - self._report.heard_at > self._settings.hang_seconds:
+            self._stop(child, HANG, at_once=True)
+        if self._kill_at is not None and now > self._kill_at:
+            child.kill()
+
+    def _stop(self, child: Child, reason: str, *, at_once: bool = False) -> None:
+        """Ask the child to stop, once; only a client's wish may change the reason."""
+        if self._stopped is None or (reason == CANCELLED and self._stopped != CANCELLED):
+            log.info("stopping the trainer of %s: %s", self._claim.job_id, reason)
+            self._stopped = reason
+            self._kill_at = time.monotonic() + self._settings.stop_seconds
+            child.ask_to_stop()
+        if at_once:
+            child.kill()
+
+    def _end(self, conclusion: Conclusion, workdir: Path) -> None:
+        ending, deliveries = conclusion.ending, list[tuple[Delivery, str]]()
+        if conclusion.status is None:
+            self._release(ending, counted=conclusion.counted)
+            return
+        if conclusion.delivers:
+            try:
+                deliveries = self._deliver(workdir)
+            except (ArtifactRefused, StoreFull, OSError) as error:
+                log.warning("the files of %s: %s", self._claim.job_id, error)
+                if conclusion.status is Status.SUCCEEDED:
+                    self._release(_undelivered(error), counted=True)
+                    return
+        self._write(
+            lambda ledger: ledger.settle(
+                self._claim.job_id,
+                self._claim.attempt,
+                conclusion.status or Status.FAILED,
+                ending,
+                verdict=self._report.verdict,
+                deliveries=deliveries,
+            )
+        )
+        log.info("%s %s", self._claim.job_id, conclusion.status)
+
+    def _deliver(self, workdir: Path) -> list[tuple[Delivery, str]]:
+        announced = {**still_there(workdir, self._claim.announced), **self._report.announced}
+        return deliver(self._store, self._claim, workdir, announced.values())
+
+    def _release(self, ending: Ending, *, counted: bool) -> None:
+        self._write(
+            lambda ledger: ledger.release(
+                self._claim.job_id,
+                self._claim.attempt,
+                ending,
+                counted=counted,
+                retry_seconds=self._settings.retry_seconds,
+            )
+        )
+        log.info("%s was released: %s", self._claim.job_id, ending.reason)
+
+    def _write(self, write: Callable[[Repository], object]) -> None:
+        insist(self._database, write, in_vain=self._heart.lost.is_set)
+
+
+def _undelivered(error: Exception) -> Ending:
+    code = "artifact_refused" if isinstance(error, ArtifactRefused) else "disk_full"
+    hint = getattr(error, "hint", None)
+    return Ending(code, Failure(code, str(error), hint))

@@ -1,0 +1,114 @@
+"""The trainer's story on its way into the ledger: checked line by line, written in batches."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from jobs.database import UNREACHABLE, Database
+from jobs.leases import Claim, Wish
+from jobs.metrics import pack
+from jobs.repository import Repository
+from kdcore.events import EVENT
+from worker.child import BrokenStoryError
+from worker.patience import insist
+
+FLUSH_SECONDS = 0.5
+AWAY_SECONDS = 3.0
+
+log = logging.getLogger(__name__)
+
+
+class Report:
+    """What one attempt has told so far; the ledger has it up to the last flush."""
+
+    def __init__(self, database: Database, claim: Claim) -> None:
+        """Start with nothing told."""
+        self._database = database
+        self._claim = claim
+        self._waiting: list[dict[str, Any]] = []
+        self._sending: list[dict[str, Any]] = []
+        self._batch = 0
+        self._next_flush = time.monotonic() + FLUSH_SECONDS
+        self.heard_at = time.monotonic()
+        """When the trainer last said anything, on the monotonic clock."""
+        self.finished = False
+        self.verdict: dict[str, Any] | None = None
+        self.failure: dict[str, Any] | None = None
+        self.announced: dict[str, dict[str, Any]] = {}
+        """The artifacts of this attempt by name."""
+
+    def take(self, line: bytes) -> None:
+        """Read a line.
+
+        Raises:
+            BrokenStoryError: it is no event.
+        """
+        try:
+            event = EVENT.validate_json(line).model_dump(mode="json")
+            if event["type"] == "metrics":
+                if not event["columns"].get("step"):
+                    return
+                pack(self._claim.attempt, event["stage"], event["seed"], event["columns"])
+        except (ValidationError, ValueError, OverflowError) as error:
+            raise BrokenStoryError(f"no event: {line[:200]!r}") from error
+        self.heard_at = time.monotonic()
+        match event["type"]:
+            case "run.finished":
+                self.finished = True
+            case "run.failed":
+                self.failure = event
+            case "verdict":
+                self.verdict = event["verdict"]
+            case "artifact":
+                self.announced[event["name"]] = event
+            case "stage.progress" if self._waiting and self._waiting[-1]["type"] == event["type"]:
+                # Only the latest counts; an outage must not pile them up.
+                self._waiting.pop()
+            case _:
+                pass
+        self._waiting.append(event)
+
+    def flush_if_due(self) -> Wish | None:
+        """Write what waits, if it is time to; return what the client wants, if it was heard.
+
+        Raises:
+            LeaseLost: another attempt owns the job.
+        """
+        now = time.monotonic()
+        if now < self._next_flush or not self._next_batch():
+            return None
+        self._next_flush = now + FLUSH_SECONDS
+        try:
+            with self._database.write() as session:
+                wish = self._record(Repository(session))
+        except UNREACHABLE as error:
+            log.warning("events of %s wait: %s", self._claim.job_id, type(error).__name__)
+            self._next_flush = time.monotonic() + AWAY_SECONDS
+            return None
+        self._sending = []
+        return wish
+
+    def flush(self, *, in_vain: Callable[[], bool]) -> None:
+        """Write all that waits, however long the database is away.
+
+        Raises:
+            LeaseLost: another attempt owns the job.
+        """
+        while self._next_batch():
+            insist(self._database, self._record, in_vain=in_vain)
+            self._sending = []
+
+    def _next_batch(self) -> bool:
+        """Have a batch to send; it keeps number and content until its commit is known to be in."""
+        if not self._sending and self._waiting:
+            self._sending, self._waiting = self._waiting, []
+            self._batch += 1
+        return bool(self._sending)
+
+    def _record(self, repository: Repository) -> Wish:
+        return repository.record(
+            self._claim.job_id, self._claim.attempt, self._sending, batch=self._batch
+        )

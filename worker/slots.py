@@ -1,0 +1,93 @@
+"""The slots of one worker: while one is free, look for a job; when one is claimed, run it.
+
+It knows no Celery: a bell, from wherever, only makes it look at once instead of at its next poll.
+"""
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from jobs.database import Database
+from jobs.leases import Claim
+from jobs.repository import Repository
+from jobs.settings import Settings
+from worker.attempt import Supervisor
+
+AWAY_SECONDS = 2.0
+GREET_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+def new_worker_id() -> str:
+    """Return a name that no other worker process has, now or later."""
+    return f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+class Slots:
+    """Claims jobs for as many attempts at a time as the settings allow."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        supervisor: Supervisor,
+        start: Callable[[Callable[[], None]], object],
+    ) -> None:
+        """Run attempts through `start`, which calls its argument in a thread of its own."""
+        self.worker_id = new_worker_id()
+        self._settings = settings
+        self._database = database
+        self._supervisor = supervisor
+        self._start = start
+        self._free = threading.Semaphore(settings.slots)
+        self._bell = threading.Event()
+
+    def ring(self) -> None:
+        """Look for a job now."""
+        self._bell.set()
+
+    def run(self) -> None:
+        """Take jobs until the worker drains; then wait for the attempts that are running."""
+        draining = self._supervisor.draining
+        while not draining.is_set():
+            wait = self._settings.poll_seconds
+            try:
+                while not draining.is_set() and self._take_one():
+                    pass
+            except SQLAlchemyError as error:
+                log.warning("could not look for a job: %s", type(error).__name__)
+                wait = AWAY_SECONDS
+            self._bell.wait(wait)
+            self._bell.clear()
+        for _ in range(self._settings.slots):
+            self._free.acquire()
+
+    def _take_one(self) -> bool:
+        """Claim a job if a slot is free and a job waits; tell whether to look for another one."""
+        if not self._free.acquire(blocking=False):
+            return False
+        claim: Claim | None = None
+        try:
+            with self._database.write() as session:
+                claim = Repository(session).claim(self.worker_id, self._settings.lease_seconds)
+        finally:
+            if claim is None:
+                self._free.release()
+        if claim is not None:
+            self._start(partial(self._run, claim))
+        return claim is not None
+
+    def _run(self, claim: Claim) -> None:
+        try:
+            self._supervisor.run(claim)
+        finally:
+            self._free.release()
+            # The next job need not wait for a poll.
+            self._bell.set()

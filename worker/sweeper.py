@@ -1,0 +1,92 @@
+"""The sweeper: frees the jobs of workers that died, and rings the bells that were lost.
+
+A lease counts as dead when this sweeper itself saw it unchanged for a whole lease time, on its own
+monotonic clock and without a gap. After an outage of the database all leases look expired; the
+workers behind them are well, and get the time to beat again.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from jobs.database import Database
+from jobs.queue import Bell
+from jobs.repository import Repository
+from jobs.settings import Settings
+from jobs.sweeping import Lease
+
+log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """Any number of them may run; what one does, the others find done."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        bell: Bell,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start without having seen any lease; `clock` counts seconds and never steps."""
+        self._settings = settings
+        self._database = database
+        self._bell = bell
+        self._clock = clock
+        self._seen: dict[Lease, float] = {}
+        self._last_contact = clock()
+
+    def run(self, stop: threading.Event) -> None:
+        """Sweep every few seconds until told to stop."""
+        while not stop.is_set():
+            try:
+                self.sweep()
+            except SQLAlchemyError as error:
+                log.warning("could not sweep: %s", type(error).__name__)
+            except Exception:
+                # A sweeper that is gone would be noticed only when jobs are stuck.
+                log.exception("could not sweep")
+            # Not all at the same moment.
+            stop.wait(self._settings.sweep_seconds * random.uniform(0.8, 1.2))  # noqa: S311
+
+    def sweep(self) -> None:
+        """Look once at all leases and at all jobs that wait.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database is away; the leases are seen anew after it.
+        """
+        with self._database.read() as session:
+            leases = Repository(session).leases()
+        now = self._clock()
+        if now - self._last_contact > self._longest_gap():
+            self._seen.clear()
+        self._last_contact = now
+        self._seen = {lease: self._seen.get(lease, now) for lease in leases}
+        for lease, since in list(self._seen.items()):
+            if now - since >= self._settings.lease_seconds:
+                self._free(lease)
+        self._ring()
+
+    def _longest_gap(self) -> float:
+        # Longer than this without a look, and workers may have been cut off as well.
+        return max(self._settings.lease_seconds / 2, 3 * self._settings.sweep_seconds)
+
+    def _free(self, lease: Lease) -> None:
+        with self._database.write() as session:
+            status = Repository(session).expire(lease, retry_seconds=self._settings.retry_seconds)
+        del self._seen[lease]
+        if status is not None:
+            log.warning("attempt %d of %s was lost: now %s", lease.token, lease.job_id, status)
+
+    def _ring(self) -> None:
+        if not self._settings.rings:
+            return
+        with self._database.write() as session:
+            due = Repository(session).bells_due()
+        for job_id in due:
+            if not self._bell.ring(job_id):
+                break

@@ -1,0 +1,158 @@
+"""The only Celery-shaped code: a task that is a doorbell, and the step that puts it on a worker.
+
+The worker is a real Celery worker with a pool of threads. Celery brings the bell and the pool;
+which job is run, by whom and whether again, is decided in the ledger alone.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
+from celery import bootsteps
+from celery.signals import worker_shutting_down
+from celery.worker.consumer import Consumer
+
+from jobs.artifacts import ArtifactStore
+from jobs.database import Database, open_database
+from jobs.queue import QUEUE, WAKE, Bell, create_queue
+from jobs.repository import Repository
+from jobs.settings import Settings
+from worker.attempt import Supervisor
+from worker.slots import GREET_SECONDS, Slots
+from worker.sweeper import Sweeper
+
+log = logging.getLogger(__name__)
+_bootsteps = cast("Any", bootsteps)
+_shutting_down = cast("Any", worker_shutting_down)
+
+
+class EngineRoom:
+    """Everything that one worker process runs beside Celery: slots, sweeper, greeting."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        """Prepare the room; nothing runs before `open`."""
+        self.settings = settings
+        self._database = database
+        self._bell = Bell(settings)
+        self.draining = threading.Event()
+        self._slots: Slots | None = None
+        self._threads: list[threading.Thread] = []
+
+    def wake(self) -> None:
+        """Look for a job now."""
+        if self._slots is not None:
+            self._slots.ring()
+
+    def open(self, start: Callable[[Callable[[], None]], object]) -> None:
+        """Begin to take jobs, running each through `start`."""
+        store = ArtifactStore(self.settings.artifacts)
+        supervisor = Supervisor(self.settings, self._database, store, self.draining)
+        slots = self._slots = Slots(self.settings, self._database, supervisor, start)
+        sweeper = Sweeper(self.settings, self._database, self._bell)
+        for name, run in (
+            ("slots", slots.run),
+            ("sweeper", lambda: sweeper.run(self.draining)),
+            ("greeter", lambda: self._greet(slots.worker_id)),
+        ):
+            thread = threading.Thread(target=run, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        log.info("worker %s: %d slots", slots.worker_id, self.settings.slots)
+
+    def hear_shutdown(self, **_: object) -> None:
+        """Drain; this is called inside a signal handler, and maybe more than once."""
+        if not self.draining.is_set():
+            self.draining.set()
+
+    def drain(self) -> None:
+        """Take no more jobs, and have the running ones save and go back to the queue."""
+        self.draining.set()
+        self.wake()
+
+    def close(self) -> None:
+        """Drain, and wait until nothing runs any more."""
+        self.drain()
+        for thread in self._threads:
+            thread.join()
+        self._bell.close()
+
+    def _greet(self, worker_id: str) -> None:
+        while True:
+            try:
+                with self._database.write() as session:
+                    if self.draining.is_set():
+                        Repository(session).part(worker_id)
+                        return
+                    Repository(session).greet(worker_id, self.settings.slots)
+            except Exception as error:  # noqa: BLE001  # being listed is no condition for working
+                log.warning("could not greet: %s", type(error).__name__)
+                if self.draining.is_set():
+                    return
+            self.draining.wait(GREET_SECONDS)
+
+
+class RoomStep(_bootsteps.StartStopStep):
+    """Opens the engine room when Celery's pool is there, and closes it before the pool goes."""
+
+    requires: ClassVar[set[str]] = {"celery.worker.components:Pool"}
+    room: ClassVar[EngineRoom]
+
+    def start(self, parent: Any) -> None:
+        """Run attempts in the pool's threads."""
+        self.room.open(parent.pool.apply_async)
+
+    def stop(self, parent: Any) -> None:  # noqa: ARG002  # Celery's signature
+        """Wait until the running attempts have saved."""
+        self.room.close()
+
+    terminate = stop
+
+
+class UnshakenConsumer(Consumer):
+    """Celery's consumer, for which a message that makes no sense is no reason to end the worker.
+
+    Celery 5.7 ends with "Unrecoverable error" when what lies in the queue is not even JSON. The bad
+    message is gone by then: connecting anew is all that is needed.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Take any error of the broker's connection for one that passes."""
+        super().__init__(*arguments, **options)
+        self.connection_errors: tuple[type[Exception], ...] = (Exception,)
+
+
+def create_worker_app(settings: Settings, room: EngineRoom) -> Any:
+    """Return the Celery app of a worker process: the bell's task, and the engine room."""
+    app = create_queue(settings)
+    app.conf.worker_consumer = f"{__name__}:{UnshakenConsumer.__name__}"
+
+    @app.task(name=WAKE, ignore_result=True)
+    def wake(job_id: str) -> None:  # pyright: ignore[reportUnusedFunction]  # Celery calls it
+        """Look for a job; which one the bell was rung for does not matter."""
+        log.debug("the bell rang for %.40s", job_id)
+        room.wake()
+
+    app.steps["worker"].add(type("Room", (RoomStep,), {"room": room}))
+    # Sent from the signal handler, at once: the stop of the steps comes later.
+    _shutting_down.connect(room.hear_shutdown, weak=False)
+    return app
+
+
+def run_worker(settings: Settings) -> int:
+    """Run a worker until it is told to end; return the process's exit code."""
+    with open_database(settings) as database:
+        app = create_worker_app(settings, EngineRoom(settings, database))
+        app.worker_main(
+            [
+                "worker",
+                "--pool=threads",
+                f"--concurrency={settings.slots}",
+                f"--queues={QUEUE}",
+                "--without-gossip",
+                "--without-mingle",
+                "--without-heartbeat",
+                f"--loglevel={settings.log_level}",
+            ]
+        )
+    return 0

@@ -1,0 +1,61 @@
+"""How bodies are sent: JSON with a validator, and what the OpenAPI document says about problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+from starlette.background import BackgroundTask
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+from api.downloads import matches
+from api.problems import MEDIA_TYPE
+from api.schemas import ProblemBody
+from api.views import etag
+
+_WHEN: Final = {
+    400: "The Host header names another server.",
+    404: "There is no such thing.",
+    409: "The job's status does not allow this verb.",
+    410: "It was there, and is gone.",
+    413: "The body is too large.",
+    415: "The media type of the body is not one of those that are read.",
+    416: "The range lies outside of the file.",
+    422: "The content of the request cannot be accepted; `errors` point at the places.",
+    503: "The database does not answer; try again after `Retry-After` seconds.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return OpenAPI's words for the problems that a route can answer with, besides 503."""
+    return {
+        status: {
+            "description": _WHEN[status],
+            "model": ProblemBody,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+        }
+        for status in (*statuses, 503)
+    }
+
+
+def send(
+    body: BaseModel,
+    status: int = 200,
+    *,
+    headers: Mapping[str, str] | None = None,
+    after: BackgroundTask | None = None,
+) -> Response:
+    """Return a JSON answer whose ETag is made of its bytes; `after` runs once it is sent."""
+    content = body.model_dump_json().encode()
+    extra = {"ETag": etag(content), "Cache-Control": "no-cache", **(headers or {})}
+    return Response(content, status, extra, "application/json", after)
+
+
+def unless_known(response: Response, asked: Headers) -> Response:
+    """Return a 304 where the client already has what the answer holds, otherwise the answer."""
+    tag = response.headers["etag"]
+    if not matches(asked.get("if-none-match"), tag):
+        return response
+    return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})

@@ -1,0 +1,95 @@
+"""The app: every route behind one guard, with one way to say no."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from api.checks import known_parameters
+from api.dependencies import House
+from api.guard import Guard
+from api.pages.errors import page_of
+from api.pages.site import router as pages
+from api.pages.site import static_files
+from api.problems import HANDLED, answer, problem_of, request_id_of
+from api.routes import artifacts, catalog, events, health, jobs, metrics, report, verbs
+from jobs.settings import Settings
+from jobs.spec import JobSpec
+
+VERSION: Final = "0.1.0"
+_DESCRIPTION: Final = """
+Knowledge distillation as a service: post a spec, watch it, download a student that is proven.
+
+Every refusal is an `application/problem+json` body (RFC 9457) with a stable `code`, a `request_id`,
+and for wrong fields JSON pointers with what was found and what was expected.
+"""
+_ROUTERS: Final = (jobs, verbs, events, metrics, artifacts, report, catalog, health)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the ASGI app; its database is opened when the app starts, not here."""
+    house = House(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        house.open()
+        try:
+            yield
+        finally:
+            house.close()
+
+    app = FastAPI(
+        title="Stillhouse",
+        version=VERSION,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        # Their pages load scripts from other sites; the document itself is served.
+        docs_url=None,
+        redoc_url=None,
+        # A redirect would change what a mistyped POST means.
+        redirect_slashes=False,
+    )
+    app.state.house = house
+    app.state.settings = settings
+    for kind in HANDLED:
+        app.add_exception_handler(kind, _refuse)
+    app.add_exception_handler(ClientDisconnect, _nobody)
+    for area in _ROUTERS:
+        app.include_router(area.router, dependencies=[Depends(known_parameters)])
+    app.include_router(pages)
+    app.mount("/static", static_files(), name="static")
+    app.add_middleware(Guard, settings=settings, meters=house.meters)
+    app.openapi = lambda: _openapi(app)
+    return app
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    problem = problem_of(error)
+    page = page_of(request, problem)
+    if page is not None:
+        return page
+    return answer(problem, instance=request.url.path, request_id=request_id_of(request))
+
+
+async def _nobody(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document; the spec's schema joins it, since its route reads raw bodies."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        reference = "#/components/schemas/{model}"
+        spec = JobSpec.model_json_schema(ref_template=reference)
+        parts: dict[str, Any] = spec.pop("$defs", {})
+        document["components"]["schemas"] |= {**parts, "JobSpec": spec}
+        app.openapi_schema = document
+    return app.openapi_schema

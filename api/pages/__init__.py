@@ -1,0 +1,1 @@
+"""The pages: templates, one style sheet, and a little JavaScript that they can do without."""

@@ -1,0 +1,105 @@
+"""What a job delivered: list, single files with ranges, everything as one zip, checksums."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+
+from api import views
+from api.answers import problems, send, unless_known
+from api.dependencies import House, JobId, Ledger
+from api.downloads import Download, StoredFile, archive, archive_etag, checksums, matches
+from api.schemas import Artifact, ListBody
+from jobs.artifacts import NAME
+from jobs.errors import ArtifactNotFound
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["files"])
+
+_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+
+
+@router.get(
+    "/artifacts",
+    operation_id="list_artifacts",
+    response_model=ListBody[Artifact],
+    responses=problems(404),
+)
+def list_artifacts(request: Request, house: Ledger, job_id: JobId) -> Response:
+    """Return the files that a job delivered, with their sizes and digests."""
+    with house.reading() as repository:
+        repository.get(job_id)
+        rows = repository.artifacts(job_id)
+    body = ListBody[Artifact](data=[views.artifact(row) for row in rows])
+    return unless_known(send(body), request.headers)
+
+
+@router.head("/artifacts/{name}", include_in_schema=False)
+@router.get(
+    "/artifacts/{name}",
+    operation_id="download_artifact",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "The file; `ETag` and `Repr-Digest` hold its sha256",
+            "content": _BINARY,
+        },
+        206: {"description": "The part that `Range` asked for"},
+        304: {"description": "The client has it already"},
+    }
+    | problems(404, 410, 416),
+)
+def download_artifact(request: Request, house: Ledger, job_id: JobId, name: str) -> Response:
+    """Send one file, or with `Range` a part of it; `If-Range` keeps parts of two files apart."""
+    # No name that was ever stored looks otherwise; nothing odd may reach the database.
+    if not NAME.fullmatch(name):
+        raise ArtifactNotFound(name[:80])
+    with house.reading() as repository:
+        repository.get(job_id)
+        file = views.stored_file(repository.artifact(job_id, name), house.store)
+    if matches(request.headers.get("if-none-match"), file.etag):
+        return Response(status_code=304, headers={"ETag": file.etag})
+    return Download(file, request.headers, head=request.method == "HEAD")
+
+
+@router.get(
+    "/artifacts.zip",
+    operation_id="download_all_artifacts",
+    response_class=StreamingResponse,
+    responses={
+        200: {"description": "A zip of all files, stored and not deflated", "content": _BINARY}
+    }
+    | problems(404, 410),
+)
+def download_all_artifacts(request: Request, house: Ledger, job_id: JobId) -> Response:
+    """Send all files and their checksums as one zip, written while it is sent."""
+    files = _files(house, job_id)
+    tag = archive_etag(files)
+    if matches(request.headers.get("if-none-match"), tag):
+        return Response(status_code=304, headers={"ETag": tag})
+    for file in files:
+        # What is gone must be said before the first byte of a zip promises everything.
+        file.open().close()
+    return StreamingResponse(
+        archive(files),
+        media_type="application/zip",
+        headers={"ETag": tag, "Content-Disposition": f'attachment; filename="{job_id}.zip"'},
+    )
+
+
+@router.get(
+    "/SHA256SUMS",
+    operation_id="get_checksums",
+    response_class=PlainTextResponse,
+    responses=problems(404),
+)
+def get_checksums(house: Ledger, job_id: JobId) -> Response:
+    """Return the lines that `sha256sum --check` reads."""
+    return PlainTextResponse(
+        checksums(_files(house, job_id)), headers={"Cache-Control": "no-cache"}
+    )
+
+
+def _files(house: House, job_id: str) -> list[StoredFile]:
+    with house.reading() as repository:
+        repository.get(job_id)
+        return [views.stored_file(row, house.store) for row in repository.artifacts(job_id)]

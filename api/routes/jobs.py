@@ -1,0 +1,215 @@
+"""Jobs: submit, list, get."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from typing import Annotated, Any, Final, cast
+
+from fastapi import APIRouter, Header, Query, Request
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api import views
+from api.answers import problems, send, unless_known
+from api.checks import checked, fault, labels_of
+from api.dependencies import House, JobId, Ledger, SentBody
+from api.downloads import matches
+from api.examples import SUBMIT_BODY
+from api.pagination import decode, encode
+from api.schemas import DryRun, Job, JobStatus, JobSummary, ListBody
+from jobs.errors import IdempotencyKeyTaken
+from jobs.ids import JOB_ID
+from jobs.spec import JobSpec
+from jobs.states import Status
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+MAX_WAIT_SECONDS: Final = 60
+_WAIT: Final = re.compile(r"(?:^|[,;]\s*)wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+Text = Annotated[str | None, Query(max_length=200)]
+
+
+@router.post(
+    "",
+    operation_id="submit_job",
+    status_code=201,
+    response_model=Job,
+    openapi_extra={"requestBody": SUBMIT_BODY},
+    responses={
+        200: {"description": "With `dry_run`: the spec would be accepted", "model": DryRun},
+        201: {
+            "description": "The job was stored and waits for a worker.",
+            "headers": {
+                "Location": {"schema": {"type": "string"}, "description": "Path of the job"},
+                "Idempotent-Replayed": {
+                    "schema": {"type": "string"},
+                    "description": "`true` where the key was used before; this is the first answer",
+                },
+            },
+        },
+    }
+    | problems(413, 415, 422),
+)
+def submit_job(
+    house: Ledger,
+    body: SentBody,
+    dry_run: Annotated[bool, Query(description="Only say whether it would be accepted")] = False,
+    idempotency_key: Annotated[
+        str | None, Header(description="Sending the same body again under one key makes one job")
+    ] = None,
+) -> Response:
+    """Store a job; a worker trains it as soon as one is free."""
+    document = body.document()
+    spec = checked(JobSpec, document)
+    sent = cast("dict[str, Any]", document)
+    if dry_run:
+        return send(DryRun(spec=sent, recipe=spec.recipe().model_dump(mode="json")))
+    if idempotency_key is None:
+        return _store(house, spec, sent)
+    if not _KEY.fullmatch(idempotency_key):
+        raise fault(
+            "invalid_idempotency_key",
+            f"header Idempotency-Key: found {len(idempotency_key)} characters;"
+            " expected 1 to 255 visible ASCII characters",
+            parameter="Idempotency-Key",
+        )
+    canonical = json.dumps(sent, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    replayed = _replay(house, idempotency_key, digest)
+    if replayed is not None:
+        return replayed
+    try:
+        return _store(house, spec, sent, idempotency_key, digest)
+    except IdempotencyKeyTaken:
+        # The same request came twice at once, and the other one was first.
+        replayed = _replay(house, idempotency_key, digest)
+        if replayed is None:
+            raise
+        return replayed
+
+
+def _store(
+    house: House,
+    spec: JobSpec,
+    sent: dict[str, Any],
+    key: str | None = None,
+    digest: str | None = None,
+) -> Response:
+    with house.writing() as repository:
+        job = repository.add(spec, sent, idempotency_key=key, body_sha256=digest)
+        told = views.full(job)
+    house.meters.submitted.inc()
+    # Ringing may wait a second for a broker that is away; the client need not.
+    bell = BackgroundTask(house.bell.ring, told.id)
+    return send(told, 201, headers={"Location": told.links.self}, after=bell)
+
+
+def _replay(house: House, key: str, digest: str) -> Response | None:
+    with house.reading() as repository:
+        found = repository.find_by_idempotency_key(key)
+        if found is None:
+            return None
+        job, first_digest = found
+        if first_digest != digest:
+            raise fault(
+                "idempotency_key_reused",
+                f"the idempotency key was used for job {job.id} with another body",
+                parameter="Idempotency-Key",
+                hint="use a new key for a new body",
+            )
+        told = views.as_created(job)
+    headers = {"Location": told.links.self, "Idempotent-Replayed": "true"}
+    return send(told, 201, headers=headers)
+
+
+@router.get(
+    "", operation_id="list_jobs", response_model=ListBody[JobSummary], responses=problems(422)
+)
+def list_jobs(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
+    request: Request,
+    house: Ledger,
+    status: Annotated[list[JobStatus] | None, Query(description="Any of these")] = None,
+    label: Annotated[
+        list[str] | None, Query(description="All of these: `key=value`, or `key` with any value")
+    ] = None,
+    teacher: Text = None,
+    student: Text = None,
+    method: Text = None,
+    q: Annotated[str | None, Query(max_length=200, description="Part of a name or id")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    after: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+) -> Response:
+    """Return jobs, the newest first; without `spec`, `recipe` and `verdict`, which each job has."""
+    position = decode("jobs", after, JOB_ID) if after is not None else None
+    labels = labels_of(label or [])
+    with house.reading() as repository:
+        page = repository.list(
+            status=[Status(name) for name in status or ()],
+            labels=labels,
+            teacher=teacher,
+            student=student,
+            method=method,
+            q=q,
+            limit=limit,
+            after=position,
+        )
+        body = ListBody[JobSummary](
+            data=[views.summary(job) for job in page.items],
+            has_more=page.next_after is not None,
+            next_cursor=encode("jobs", page.next_after) if page.next_after else None,
+        )
+    return unless_known(send(body), request.headers)
+
+
+@router.get(
+    "/{job_id}",
+    operation_id="get_job",
+    response_model=Job,
+    responses={304: {"description": "Nothing has changed since the answer with this ETag"}}
+    | problems(404),
+)
+async def get_job(
+    request: Request,
+    house: Ledger,
+    job_id: JobId,
+    prefer: Annotated[
+        str | None,
+        Header(description="`wait=30` holds the answer back until the job changes, 60 s at most"),
+    ] = None,
+) -> Response:
+    """Return a job. With `Prefer: wait` it waits while the job is as `If-None-Match` says it was.
+
+    Without `If-None-Match`, it waits for the first change; a job that has ended is told at once.
+    """
+    terminal, response = await run_in_threadpool(_read, house, job_id)
+    seconds = _wait_seconds(prefer)
+    if seconds is None:
+        return unless_known(response, request.headers)
+    first = response.headers["etag"]
+    known = request.headers.get("if-none-match")
+    if not terminal and (known is None or matches(known, first)):
+        async with contextlib.aclosing(house.tower.changes(job_id, seconds)) as changes:
+            async for _ in changes:
+                terminal, response = await run_in_threadpool(_read, house, job_id)
+                if terminal or response.headers["etag"] != first:
+                    break
+    answer = unless_known(response, request.headers)
+    answer.headers["Preference-Applied"] = f"wait={seconds}"
+    return answer
+
+
+def _read(house: House, job_id: str) -> tuple[bool, Response]:
+    with house.reading() as repository:
+        told = views.full(repository.get(job_id))
+    return told.terminal, send(told)
+
+
+def _wait_seconds(prefer: str | None) -> int | None:
+    """Return the seconds of `Prefer: wait`; what is no such preference is left aside (RFC 7240)."""
+    found = _WAIT.search(prefer or "")
+    return min(int(found[1]), MAX_WAIT_SECONDS) if found else None

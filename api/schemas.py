@@ -1,0 +1,299 @@
+"""What the API answers with, as records; the request's one schema is `jobs.spec.JobSpec`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from kdcore.verdict import Verdict
+
+JobStatus = Literal[
+    "queued", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled"
+]
+AttemptStatus = Literal["running", "succeeded", "failed", "cancelled", "paused", "lost"]
+Item = TypeVar("Item", bound=BaseModel)
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, frozen=True, json_schema_serialization_defaults_required=True
+    )
+
+
+class FieldError(_Body):
+    """One thing that is wrong in a request."""
+
+    pointer: str
+    """JSON pointer (RFC 6901) into the body; empty for the whole body or for a parameter."""
+    code: str
+    """What kind, a stable word."""
+    message: str
+    """What was found and what was expected."""
+    hint: str | None = None
+    """The way out, where there is an obvious one."""
+    parameter: str | None = None
+    """The query parameter or header that is wrong, if it is not the body."""
+
+
+class MirroredError(_Body):
+    """The same problem in the form that OpenAI's clients read."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ProblemBody(_Body):
+    """RFC 9457 problem details, sent as `application/problem+json`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    """Stable word for programs."""
+    hint: str | None
+    errors: list[FieldError]
+    request_id: str
+    """Stands in the server's log beside everything about this request."""
+    error: MirroredError
+
+
+class Progress(_Body):
+    """Where a running job is, as its worker last said."""
+
+    percent: float | None = None
+    """Of the whole run, 0 to 100."""
+    stage: str | None = None
+    role: str | None = None
+    seed: int | None = None
+    step: int | None = None
+    total_steps: int | None = None
+    epoch: float | None = None
+    stages_done: int | None = None
+    stages_finished: list[str] = []
+    stages_total: int | None = None
+    metrics: dict[str, float | None] = {}
+    samples_per_second: float | None = None
+    eta_seconds: float | None = None
+    """Seconds to the end of the run's trainings."""
+
+
+class Failure(_Body):
+    """Why a job failed."""
+
+    code: str
+    message: str
+    hint: str | None = None
+    attempt: int | None = None
+
+
+class JobLinks(_Body):
+    """Paths of everything that belongs to a job."""
+
+    self: str
+    events: str
+    metrics: str
+    attempts: str
+    artifacts: str
+    zip: str
+    checksums: str
+    report: str
+    page: str
+    cancel: str
+    retry: str
+
+
+class JobSummary(_Body):
+    """A job, as lists show it."""
+
+    id: str
+    object: Literal["job"] = "job"
+    name: str | None
+    labels: dict[str, str]
+    status: JobStatus
+    terminal: bool
+    """True where the status will not change by itself any more."""
+    phase: str | None
+    method: str | None
+    teacher: str
+    """The teacher's architecture."""
+    student: str
+    """The student's architecture."""
+    progress: Progress | None
+    attempt: int
+    """Number of the newest attempt; 0 before the first."""
+    max_attempts: int
+    worker: str | None
+    priority: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested: str | None
+    """`graceful` or `now` where somebody asked for it."""
+    outcome: str | None
+    """The verdict in one word."""
+    gates_passed: bool | None
+    failure: Failure | None
+    links: JobLinks
+
+
+class Job(JobSummary):
+    """A job with all that was asked and all that came out."""
+
+    verdict: Verdict | None
+    spec: dict[str, JsonValue]
+    """As it was sent."""
+    recipe: dict[str, JsonValue]
+    """As it is run: the short forms spelt out, the defaults filled in."""
+
+
+class DryRun(_Body):
+    """What would have been accepted."""
+
+    object: Literal["dry_run"] = "dry_run"
+    valid: Literal[True] = True
+    spec: dict[str, JsonValue]
+    recipe: dict[str, JsonValue]
+
+
+class Event(_Body):
+    """One line of a job's story."""
+
+    seq: int
+    """Counts from 1 for each job; what `after` and `Last-Event-ID` take."""
+    type: str
+    at: datetime
+    attempt: int | None
+    data: dict[str, JsonValue]
+
+
+class Attempt(_Body):
+    """One claim of a job by one worker."""
+
+    number: int
+    status: AttemptStatus
+    worker: str | None
+    reason: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    exit_code: int | None
+    signal: int | None
+
+
+class Artifact(_Body):
+    """A file that a job delivered."""
+
+    name: str
+    kind: str
+    size_bytes: int
+    sha256: str
+    media_type: str
+    created_at: datetime
+    url: str
+
+
+class ListBody(_Body, Generic[Item]):
+    """One page of a list."""
+
+    object: Literal["list"] = "list"
+    data: list[Item]
+    has_more: bool = False
+    next_cursor: str | None = None
+    """Pass it as `after` for the next page."""
+
+
+class EventList(ListBody[Event]):
+    """One page of a job's events, oldest first."""
+
+    terminal: bool
+    """True where the job has ended and this page is the last."""
+
+
+class StageMetrics(_Body):
+    """The curves of one stage, in columns of equal length."""
+
+    role: str | None = None
+    seed: int | None = None
+    columns: dict[str, list[float | None]]
+    """`step`, and under each key a value or null for each step."""
+
+
+class MetricsBody(_Body):
+    """The curves of a job."""
+
+    job: str
+    stages: dict[str, StageMetrics]
+    points: int
+    """Steps in this answer, over all stages."""
+    downsampled: bool
+    """True where `max_points` left points out; the highest and lowest are always kept."""
+
+
+class Report(_Body):
+    """What came out of a job, short enough to be stored with a build."""
+
+    object: Literal["report"] = "report"
+    job: str
+    name: str | None
+    status: JobStatus
+    verdict: Verdict
+    gates_passed: bool | None
+    artifacts: list[Artifact]
+
+
+class Worker(_Body):
+    """A worker that was seen lately."""
+
+    id: str
+    started_at: datetime
+    seen_at: datetime
+    slots: int
+    alive: bool
+    """True where it reported within the lease time."""
+
+
+class Queue(_Body):
+    """How many jobs there are in each status."""
+
+    object: Literal["queue"] = "queue"
+    counts: dict[str, int]
+    waiting: int
+    running: int
+
+
+class Check(_Body):
+    """One thing that the server needs, and whether it is there."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Health(_Body):
+    """Whether the server can do its work."""
+
+    status: Literal["ok", "unavailable"]
+    checks: list[Check] = []
+
+
+class CatalogueEntry(_Body):
+    """One entry of one axis: what it computes, where it comes from, what may be set."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    axis: str
+    name: str
+    summary: str
+    formula: str
+    shapes: str
+    paper: str
+    source: str
+    arxiv: list[str] = []
+    defaults: dict[str, JsonValue]
+    # `schema` would shadow a method of pydantic's BaseModel.
+    __pydantic_extra__: dict[str, Any]

@@ -1,0 +1,92 @@
+"""An API over an empty ledger, in the process or as a real server, and a worker for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from serving import SPEC, Server, forget, running
+from stage_worker import StageWorker
+
+from api.app import create_app
+from jobs.artifacts import ArtifactStore
+from jobs.database import Database, migrate
+from jobs.settings import Settings
+
+HOST = "http://localhost"
+
+
+@pytest.fixture
+def client(settings: Settings) -> Generator[TestClient]:
+    """Give a client of an app in this process; what the app cannot handle raises here."""
+    with TestClient(create_app(settings), base_url=HOST) as inside:
+        yield inside
+
+
+@pytest.fixture
+def worker(settings: Settings, database: Database, tmp_path: Path) -> StageWorker:
+    """Give a worker that plays attempts."""
+    return StageWorker(database, ArtifactStore(settings.artifacts), tmp_path / "files")
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Server]:
+    """Give a real server, one for all tests on each kind of database."""
+    folder = tmp_path_factory.mktemp("server")
+    settings = Settings(data=folder)
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+        settings = Settings(data=folder, database_url=url)
+    with running(settings) as started:
+        yield started
+
+
+@pytest.fixture
+def remote(server: Server) -> Generator[httpx.Client]:
+    """Give a client of the real server, whose ledger is empty."""
+    with Database(server.settings.database_url) as database:
+        forget(database)
+    with httpx.Client(base_url=server.url, timeout=20) as outside:
+        yield outside
+
+
+@pytest.fixture
+def remote_worker(server: Server, tmp_path: Path) -> Generator[StageWorker]:
+    """Give a worker that plays attempts of the real server's jobs."""
+    with Database(server.settings.database_url) as database:
+        yield StageWorker(database, ArtifactStore(server.settings.artifacts), tmp_path / "files")
+
+
+@pytest.fixture
+def submit(client: TestClient) -> Callable[..., str]:
+    """Give a function that posts a spec and returns the job's id."""
+
+    def post(**fields: object) -> str:
+        response = client.post("/v1/jobs", json={**SPEC, **fields})
+        assert response.status_code == 201, response.text
+        job_id: str = response.json()["id"]
+        return job_id
+
+    return post
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def lasting_client(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[TestClient]:
+    """Give one app on each kind of database, for tests that leave no trace in it."""
+    folder = tmp_path_factory.mktemp("lasting")
+    url = f"sqlite:///{folder / 'ledger.sqlite3'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    settings = Settings(data=folder, database_url=url)
+    with Database(settings.database_url) as database:
+        migrate(database)
+        forget(database)
+    with TestClient(create_app(settings), base_url="http://localhost") as inside:
+        yield inside

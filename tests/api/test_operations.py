@@ -1,0 +1,244 @@
+"""Probes, Prometheus, the catalogue, the OpenAPI document, and what is said of what is away."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from servers import Redis
+from stage_worker import StageWorker
+
+from api import problems
+from api.app import create_app
+from jobs import errors as ledger
+from jobs.settings import Settings
+from kdcore import errors as engine
+
+ROOT = Path(__file__).parents[2]
+SPEC = {"teacher": "plain_cnn", "student": "mlp", "data": "digits"}
+
+
+def test_a_server_with_all_it_needs_is_alive_and_ready(client: TestClient) -> None:
+    assert client.get("/livez").json() == {"status": "ok", "checks": []}
+    ready = client.get("/readyz").json()
+    assert [(check["name"], check["ok"]) for check in ready["checks"]] == [
+        ("database", True),
+        ("store", True),
+    ]
+    assert client.head("/readyz").status_code == 200
+
+
+def test_a_server_without_its_store_is_alive_and_not_ready(
+    client: TestClient, settings: Settings
+) -> None:
+    settings.artifacts.rmdir()
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+    assert [error["parameter"] for error in response.json()["errors"]] == ["store"]
+    assert response.headers["retry-after"]
+    assert client.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_broker_that_is_away_is_told_and_jobs_are_taken_all_the_same(
+    settings: Settings, mortal_redis: Redis
+) -> None:
+    named = settings.model_copy(update={"broker_url": mortal_redis.url})
+    with TestClient(create_app(named), base_url="http://localhost") as client:
+        assert client.get("/readyz").status_code == 200
+        mortal_redis.kill()
+        response = client.get("/readyz")
+        assert response.status_code == 503
+        assert "broker" in response.json()["detail"]
+        assert client.post("/v1/jobs", json=SPEC).status_code == 201
+
+
+def test_a_locked_database_is_503_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.database.BUSY_MILLISECONDS", 100)
+    settings = Settings(data=tmp_path)
+    with TestClient(create_app(settings), base_url="http://localhost") as client:
+        foreign = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)
+        foreign.execute("BEGIN IMMEDIATE")
+        response = client.post("/v1/jobs", json=SPEC)
+        assert (response.status_code, response.json()["code"]) == (503, "database_unavailable")
+        assert response.headers["retry-after"] == "2"
+        assert "SELECT" not in response.text
+        assert client.get("/v1/jobs").status_code == 200
+        foreign.execute("ROLLBACK")
+        foreign.close()
+        assert client.post("/v1/jobs", json=SPEC).status_code == 201
+
+
+def test_a_database_that_went_away_is_503_and_metrics_tell_it(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    with TestClient(create_app(settings), base_url="http://localhost") as client:
+        client.app.state.house.database.close()  # type: ignore[attr-defined]
+        for file in tmp_path.glob("ledger.sqlite3*"):
+            file.unlink()
+        (tmp_path / "ledger.sqlite3").mkdir()
+        assert client.get("/v1/jobs").status_code == 503
+        assert client.get("/readyz").status_code == 503
+        assert "stillhouse_database_up 0.0" in client.get("/metrics").text
+
+
+def test_what_nobody_foresaw_is_500_with_an_id_and_nothing_else(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("secret")
+
+    monkeypatch.setattr("jobs.repository.Repository.counts", broken)
+    response = client.get("/v1/queue", headers={"X-Request-ID": "abc-1"})
+    body = response.json()
+    assert (response.status_code, body["code"], body["request_id"]) == (
+        500,
+        "internal_error",
+        "abc-1",
+    )
+    assert "secret" not in response.text
+    assert "request abc-1 failed" in caplog.text
+
+
+def test_prometheus_reads_jobs_workers_and_requests(
+    client: TestClient, submit: Callable[..., str], worker: StageWorker
+) -> None:
+    worker.greet()
+    submit(name='evil"} 1\n')
+    client.get("/v1/jobs/nope")
+    client.get("/no/such/path")
+    text = client.get("/metrics").text
+    assert 'stillhouse_jobs{status="queued"} 1.0' in text
+    assert 'stillhouse_jobs{status="failed"} 0.0' in text
+    assert "stillhouse_workers 1.0" in text
+    assert "stillhouse_jobs_submitted_total 1.0" in text
+    labels = 'method="GET",route="/v1/jobs/{job_id}",status="404"'
+    assert f"stillhouse_http_requests_total{{{labels}}} 1.0" in text
+    assert 'route="unmatched",status="404"' in text
+    assert "evil" not in text
+    assert "nope" not in text
+
+
+def test_workers_and_queue_are_told(
+    client: TestClient, submit: Callable[..., str], worker: StageWorker
+) -> None:
+    worker.greet()
+    submit()
+    submit()
+    worker.begin()
+    (told,) = client.get("/v1/workers").json()["data"]
+    assert (told["id"], told["slots"], told["alive"]) == ("stage-worker", 1, True)
+    queue = client.get("/v1/queue").json()
+    assert (queue["waiting"], queue["running"], queue["counts"]["failed"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("methods", "dkd"),
+        ("objectives", "kd"),
+        ("temperatures", "fixed"),
+        ("weightings", "uniform"),
+        ("paths", "direct"),
+        ("architectures", "mlp"),
+        ("datasets", "digits"),
+    ],
+)
+def test_the_catalogue_tells_every_entry(client: TestClient, path: str, name: str) -> None:
+    listed = client.get(f"/v1/{path}").json()["data"]
+    one = client.get(f"/v1/{path}/{name}")
+    assert one.json() in listed
+    assert one.json()["schema"]["type"] == "object"
+    assert {"summary", "formula", "shapes", "paper", "source", "defaults"} <= set(one.json())
+    same = client.get(f"/v1/{path}/{name}", headers={"If-None-Match": one.headers["etag"]})
+    assert same.status_code == 304
+
+
+def test_the_openapi_document_is_whole(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    operations = [
+        operation
+        for path in document["paths"].values()
+        for method, operation in path.items()
+        if method in {"get", "post"}
+    ]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(ids) == len(set(ids))
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) for name in ids)
+    assert all(
+        operation.get("summary") and operation.get("description") for operation in operations
+    )
+    references = set(
+        re.findall(r'"#/components/schemas/([^"]+)"', client.get("/openapi.json").text)
+    )
+    assert references <= set(document["components"]["schemas"])
+    submit = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
+    assert len(submit["examples"]) >= 3
+
+
+def test_every_error_of_the_ledger_and_the_engine_has_its_status() -> None:
+    for module, parent in ((ledger, ledger.JobError), (engine, engine.KdcoreError)):
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, parent) and kind is not parent:
+                if kind is ledger.LeaseLost:
+                    continue  # a worker's alone
+                assert any(issubclass(kind, known) for known, _ in problems.STATUSES), kind
+
+
+def test_answers_carry_the_headers_that_keep_browsers_safe(client: TestClient) -> None:
+    for path in ("/", "/v1/jobs", "/static/style.css", "/nope"):
+        headers = client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["content-security-policy"].startswith("default-src 'self'")
+        assert "unsafe" not in headers["content-security-policy"]
+        assert "access-control-allow-origin" not in headers
+
+
+def test_hosts_are_configurable(settings: Settings) -> None:
+    named = settings.model_copy(update={"allowed_hosts": "house.example, other.example"})
+    with TestClient(create_app(named), base_url="http://house.example:8000") as client:
+        assert client.get("/livez").status_code == 200
+        assert client.get("/livez", headers={"Host": "localhost"}).status_code == 200
+        assert client.get("/livez", headers={"Host": "[::1]:8000"}).status_code == 200
+        for host in ("evil.example", "house.example.evil", "", "127.0.0.1.evil.example"):
+            assert client.get("/livez", headers={"Host": host}).status_code == 400
+
+
+def api(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "api", *arguments],
+        env={**os.environ, **variables},
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_an_address_that_others_reach_is_refused_without_keys(tmp_path: Path) -> None:
+    done = api("--host", "0.0.0.0", "--port", "0", STILLHOUSE_DATA=str(tmp_path))  # noqa: S104
+    assert done.returncode == 2
+    assert "STILLHOUSE_ALLOW_OPEN=1" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_taken_port_and_a_wrong_setting_are_said_in_words(tmp_path: Path) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = api("--port", port, STILLHOUSE_DATA=str(tmp_path))
+    assert done.returncode == 2
+    assert port in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,78 @@
+"""The command line: `stillhouse`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from stillhouse import exits
+from stillhouse.commands.catalogue import methods
+from stillhouse.commands.files import download, report
+from stillhouse.commands.jobs import cancel, list_jobs, retry, show
+from stillhouse.commands.submit import submit
+from stillhouse.commands.up import up
+from stillhouse.commands.watch import wait, watch
+from stillhouse.errors import StillhouseError
+from stillhouse.output import Output, error_document
+
+app = typer.Typer(
+    name="stillhouse",
+    help="Knowledge distillation as a service: submit a spec, watch it, download a student that is "
+    "proven to be worth having.",
+    epilog=exits.HELP,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+app.command(rich_help_panel="Server")(up)
+app.command(rich_help_panel="Jobs", epilog=exits.HELP)(submit)
+app.command(rich_help_panel="Jobs", epilog=exits.HELP)(watch)
+app.command(rich_help_panel="Jobs", epilog=exits.HELP)(wait)
+app.command("list", rich_help_panel="Jobs")(list_jobs)
+app.command(rich_help_panel="Jobs")(show)
+app.command(rich_help_panel="Jobs")(cancel)
+app.command(rich_help_panel="Jobs")(retry)
+app.command(rich_help_panel="Results")(download)
+app.command(rich_help_panel="Results")(report)
+app.command(rich_help_panel="Catalogue")(methods)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"stillhouse {version('stillhouse')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Hold the options of the program itself."""
+
+
+def main() -> None:
+    """Run a command; every failure becomes a sentence and an exit code."""
+    try:
+        app()
+    except StillhouseError as error:
+        output = Output(as_json="--json" in sys.argv)
+        if output.as_json:
+            output.line({"error": error_document(error)}, indent=2)
+        output.say(f"Error: {error}", "red")
+        sys.exit(exits.of_error(error))
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; Python would complain once more while closing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(exits.FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,289 @@
+"""The Python client: what the HTTP API offers, as calls that may be repeated safely."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, Unpack, cast
+from urllib.parse import quote
+
+import httpx
+
+from stillhouse.address import server_url
+from stillhouse.bodies import (
+    Artifact,
+    ArtifactPage,
+    EntryPage,
+    EventBody,
+    EventPage,
+    Filters,
+    Job,
+    JobPage,
+    Metrics,
+    Validation,
+)
+from stillhouse.download import Fetch, Received
+from stillhouse.errors import SpecError, WaitTimedOut
+from stillhouse.stream import Following
+from stillhouse.transport import Transport
+
+_LONG_POLL_SECONDS = 30
+
+
+class Client:
+    """One Stillhouse server.
+
+    Bodies are the server's JSON as it came (see `stillhouse.bodies`). Connection errors and the
+    answers 429, 502, 503 and 504 are retried with back-off, honouring `Retry-After`, for
+    `patience_seconds`, and only where a repetition changes nothing.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        timeout_seconds: float = 30.0,
+        patience_seconds: float = 30.0,
+    ) -> None:
+        """Make a client; nothing is sent yet.
+
+        Args:
+            url: the server; without it STILLHOUSE_URL, else the server that `stillhouse up`
+                runs on this machine's data folder, else http://127.0.0.1:8000.
+            timeout_seconds: for one answer.
+            patience_seconds: how long one call keeps trying a server that does not answer.
+        """
+        self._http = httpx.Client(
+            base_url=url or server_url(),
+            timeout=httpx.Timeout(timeout_seconds, connect=10.0),
+            headers={"User-Agent": "stillhouse-python"},
+        )
+        self._transport = Transport(self._http, patience_seconds)
+
+    @property
+    def url(self) -> str:
+        """The server's base URL."""
+        return self._transport.url
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long one call keeps trying a server that does not answer; may be changed."""
+        return self._transport.patience_seconds
+
+    @patience_seconds.setter
+    def patience_seconds(self, seconds: float) -> None:
+        self._transport.patience_seconds = seconds
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        """Give the client itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    # Jobs
+
+    def submit(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> Job:
+        """Create a job and return it.
+
+        The same key with the same spec answers with the same job: name your own
+        (at most 255 characters) when the whole program may be repeated, as in CI.
+
+        Raises:
+            ApiError: the spec is refused (422): `errors` has a pointer for each wrong field.
+        """
+        key = idempotency_key or str(uuid.uuid4())
+        return cast("Job", self._post("/v1/jobs", spec, {"Idempotency-Key": key}))
+
+    def validate(self, spec: Mapping[str, Any]) -> Validation:
+        """Check a spec without creating a job, and return it with everything filled in.
+
+        Raises:
+            ApiError: the spec is refused (422), exactly as `submit` would refuse it.
+        """
+        # A key makes the repetition of this POST allowed; a dry run stores nothing under it.
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        return cast("Validation", self._post("/v1/jobs?dry_run=true", spec, key))
+
+    def get(self, job_id: str) -> Job:
+        """One job as it is now."""
+        return cast("Job", self._get(_job(job_id)))
+
+    def wait(self, job_id: str, *, timeout_seconds: float | None = None) -> Job:
+        """Wait until the job has ended or is paused, and return it.
+
+        Raises:
+            WaitTimedOut: it had not ended after `timeout_seconds`; it goes on.
+        """
+        until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        etag = ""
+        job: Job | None = None
+        while True:
+            left = _LONG_POLL_SECONDS if until is None else until - time.monotonic()
+            seconds = max(0, min(_LONG_POLL_SECONDS, int(left)))
+            headers = {"Prefer": f"wait={seconds}"} if seconds else {}
+            if etag:
+                headers["If-None-Match"] = etag
+            began = time.monotonic()
+            response = self._transport.request(
+                "GET",
+                _job(job_id),
+                headers=headers,
+                read_timeout_seconds=seconds + 15.0,
+            )
+            if response.status_code != HTTPStatus.NOT_MODIFIED:
+                job = cast("Job", response.json())
+                etag = response.headers.get("etag", "")
+                if job["terminal"] or job["status"] == "paused":
+                    return job
+            if until is not None and time.monotonic() >= until:
+                status = job["status"] if job else "unknown"
+                raise WaitTimedOut(job_id, status, timeout_seconds or 0.0)
+            # A progressing job answers every long poll at once: two looks a second are plenty.
+            pause = 0.5 - (time.monotonic() - began)
+            if until is not None:
+                pause = min(pause, until - time.monotonic())
+            time.sleep(max(0.0, pause))
+
+    def watch(
+        self, job_id: str, *, after: int = 0, timeout_seconds: float | None = None
+    ) -> Iterator[EventBody]:
+        """Yield the job's events from number `after` on, live, until the job has ended.
+
+        Survives cut connections and restarts of the server without losing or repeating an
+        event. `progress` lines come between them; they carry no number (`seq` is None).
+
+        Raises:
+            WaitTimedOut: it had not ended after `timeout_seconds`; it goes on.
+        """
+        until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        following = Following(self._transport, f"{_job(job_id)}/events", after, until)
+        yield from following
+        if not following.done:
+            raise WaitTimedOut(job_id, self.get(job_id)["status"], timeout_seconds or 0.0)
+
+    def list(self, **wanted: Unpack[Filters]) -> JobPage:
+        """One page of jobs, newest first; hand `next_cursor` back as `after` for the next."""
+        return cast("JobPage", self._get("/v1/jobs", cast("Mapping[str, str | int]", wanted)))
+
+    def cancel(self, job_id: str, *, mode: Literal["graceful", "now"] = "graceful") -> Job:
+        """Ask for the job's end: `graceful` saves first, `now` kills."""
+        return cast("Job", self._post(f"{_job(job_id)}/cancel", {"mode": mode}))
+
+    def retry(self, job_id: str, *, start: Literal["checkpoint", "scratch"] = "checkpoint") -> Job:
+        """Queue a failed or cancelled job again, from its last checkpoint or from nothing."""
+        return cast("Job", self._post(f"{_job(job_id)}/retry", {"from": start}))
+
+    # What a job says
+
+    def events(self, job_id: str, *, after: int = 0, limit: int = 100) -> EventPage:
+        """One page of the job's story so far, oldest first."""
+        wanted = {"after": after or None, "limit": limit}
+        return cast("EventPage", self._get(f"{_job(job_id)}/events", wanted))
+
+    def metrics(
+        self, job_id: str, *, keys: Sequence[str] = (), max_points: int | None = None
+    ) -> Metrics:
+        """The job's curves as columns; with `max_points`, thinned out but true in their peaks."""
+        wanted = {"keys": ",".join(keys) or None, "max_points": max_points}
+        return cast("Metrics", self._get(f"{_job(job_id)}/metrics", wanted))
+
+    def report(self, job_id: str) -> str:
+        """The job's report as Markdown."""
+        path, accept = f"{_job(job_id)}/report", {"Accept": "text/markdown"}
+        return self._transport.request("GET", path, headers=accept).text
+
+    def report_json(self, job_id: str) -> dict[str, Any]:
+        """The job's report for programs: verdict, gates and files."""
+        return cast("dict[str, Any]", self._get(f"{_job(job_id)}/report"))
+
+    def checksums(self, job_id: str) -> str:
+        """The job's files as `sha256sum --check` reads them."""
+        return self._transport.request("GET", f"{_job(job_id)}/SHA256SUMS").text
+
+    def artifacts(self, job_id: str) -> builtins.list[Artifact]:
+        """The job's files."""
+        return cast("ArtifactPage", self._get(f"{_job(job_id)}/artifacts"))["data"]
+
+    def download(
+        self,
+        job_id: str,
+        folder: Path | str,
+        *,
+        names: Sequence[str] = (),
+        received: Received | None = None,
+    ) -> builtins.list[Path]:
+        """Bring the job's files (or those of `names`) into `folder`, verified, and return them.
+
+        An interrupted download goes on where it stopped. `received(here, whole)` is told the
+        bytes of the file in hand.
+
+        Raises:
+            SpecError: a name that the job does not have.
+            DigestMismatch: a file is not what the server lists.
+        """
+        listed = {artifact["name"]: artifact for artifact in self.artifacts(job_id)}
+        if missing := [name for name in names if name not in listed]:
+            has = ", ".join(sorted(listed)) or "none yet"
+            raise SpecError(f"{job_id} has no file {', '.join(missing)}; it has: {has}")
+        return [
+            Fetch(
+                transport=self._transport,
+                path=f"{_job(job_id)}/artifacts/{quote(name, safe='')}",
+                artifact=listed[name],
+                folder=Path(folder),
+            ).run(received)
+            for name in (names or sorted(listed))
+        ]
+
+    # The catalogue
+
+    def catalogue(self, axis: str = "methods") -> builtins.list[dict[str, Any]]:
+        """The entries of one axis: methods, objectives, temperatures, weightings, paths …."""
+        return cast("EntryPage", self._get(f"/v1/{quote(axis, safe='')}"))["data"]
+
+    def methods(self) -> builtins.list[dict[str, Any]]:
+        """The methods that a spec may name, with formula, defaults, paper and JSON Schema."""
+        return self.catalogue("methods")
+
+    def method(self, name: str) -> dict[str, Any]:
+        """One method, as `methods` lists it."""
+        return cast("dict[str, Any]", self._get(f"/v1/methods/{quote(name, safe='')}"))
+
+    def _get(self, path: str, params: Mapping[str, str | int | None] | None = None) -> object:
+        given = {key: value for key, value in (params or {}).items() if value is not None}
+        return self._transport.request("GET", path, params=given or None).json()
+
+    def _post(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> object:
+        try:
+            content = json.dumps(body, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError) as error:
+            raise SpecError(f"this cannot be sent as JSON: {error}") from error
+        return self._transport.request(
+            "POST",
+            path,
+            headers={"Content-Type": "application/json", **(headers or {})},
+            content=content,
+        ).json()
+
+
+def _job(job_id: str) -> str:
+    return f"/v1/jobs/{quote(job_id, safe='')}"

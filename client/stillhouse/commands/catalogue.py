@@ -1,0 +1,39 @@
+"""methods: what a spec may name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from stillhouse.errors import SpecError
+from stillhouse.options import AsJson, Url, connect
+from stillhouse.output import Output
+from stillhouse.tables import entries_table, entry_view
+
+
+def methods(
+    name: Annotated[
+        str | None, typer.Argument(help="One entry in full: formula, paper, defaults.")
+    ] = None,
+    axis: Annotated[
+        str,
+        typer.Option(
+            help="What to list: methods, objectives, temperatures, weightings, paths, "
+            "architectures or datasets."
+        ),
+    ] = "methods",
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the methods (or the entries of another axis) that this server offers."""
+    output = Output(as_json=as_json)
+    with connect(url) as client:
+        entries = client.catalogue(axis)
+    if name is None:
+        output.result(entries, entries_table(entries))
+        return
+    named = {str(entry.get("name")): entry for entry in entries}
+    if name not in named:
+        raise SpecError(f"no {axis} entry is named {name!r}; there are: {', '.join(sorted(named))}")
+    output.result(named[name], entry_view(named[name]))

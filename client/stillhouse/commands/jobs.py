@@ -1,0 +1,92 @@
+"""list, show, cancel, retry: jobs and what may be done with them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, cast
+
+import typer
+
+from stillhouse.bodies import Job, Status
+from stillhouse.options import AsJson, JobId, Url, connect
+from stillhouse.output import Output
+from stillhouse.tables import job_view, jobs_table
+
+
+def list_jobs(  # noqa: PLR0913 - a command's options
+    *,
+    status: Annotated[
+        str | None, typer.Option(help="queued, running, succeeded, failed, cancelled …")
+    ] = None,
+    label: Annotated[str | None, typer.Option(metavar="KEY=VALUE")] = None,
+    teacher: Annotated[str | None, typer.Option(help="The teacher's architecture.")] = None,
+    student: Annotated[str | None, typer.Option(help="The student's architecture.")] = None,
+    method: Annotated[str | None, typer.Option(help="The method's name.")] = None,
+    q: Annotated[
+        str | None, typer.Option("--search", "-q", help="Words in the name or id.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Jobs at most.")] = 20,
+    after: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="The next_cursor of the page before.")
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, newest first."""
+    output = Output(as_json=as_json)
+    with connect(url) as client:
+        page = client.list(
+            status=cast("Status | None", status),
+            label=label,
+            teacher=teacher,
+            student=student,
+            method=method,
+            q=q,
+            limit=limit,
+            after=after,
+        )
+    output.result(page, jobs_table(page["data"]))
+    if page["has_more"]:
+        output.say(f"More with: --after {page['next_cursor']}", "dim")
+
+
+def show(job: JobId, url: Url = None, as_json: AsJson = False) -> None:
+    """Show one job: status, progress, failure, verdict and gates."""
+    output = Output(as_json=as_json)
+    with connect(url) as client:
+        found = client.get(job)
+        output.result(found, job_view(found))
+        output.say(f"{client.url}{found['links']['page']}", "dim")
+
+
+def cancel(
+    job: JobId,
+    now: Annotated[bool, typer.Option("--now", help="Kill instead of saving first.")] = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a job: it finishes its step, saves and stops; --now kills it.
+
+    What was saved is kept, and `stillhouse retry` goes on from there.
+    """
+    with connect(url) as client:
+        _done(client.cancel(job, mode="now" if now else "graceful"), Output(as_json=as_json))
+
+
+def retry(
+    job: JobId,
+    start: Annotated[
+        str, typer.Option("--from", metavar="checkpoint|scratch", help="Where to begin.")
+    ] = "checkpoint",
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Queue a failed or cancelled job again, from its last checkpoint or from scratch."""
+    if start not in {"checkpoint", "scratch"}:
+        raise typer.BadParameter("expected checkpoint or scratch", param_hint="--from")
+    with connect(url) as client:
+        begun = client.retry(job, start=cast("Literal['checkpoint', 'scratch']", start))
+        _done(begun, Output(as_json=as_json))
+
+
+def _done(job: Job, output: Output) -> None:
+    output.plain(job, f"{job['id']} {job['status']}")

@@ -1,0 +1,162 @@
+"""A job's events, folded into what a person wants to know now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from stillhouse.bodies import EventBody
+from stillhouse.words import duration, percent, whole
+
+Data = dict[str, Any]
+"""What an event carries; the server's version decides what is in it."""
+
+
+@dataclass
+class Stage:
+    """One training of the run, as far as its events have told."""
+
+    name: str
+    role: str
+    seed: int | None = None
+    step: int = 0
+    total_steps: int = 0
+    epoch: float | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict[str, float | None])
+    done: bool = False
+
+    @property
+    def title(self) -> str:
+        """Role and seed in words."""
+        words = self.role.replace("_", " ")
+        return (
+            words if self.seed is None or self.role == "teacher" else f"{words}, seed {self.seed}"
+        )
+
+
+@dataclass
+class Story:
+    """Where a job stands; `tell` moves it on by one event."""
+
+    status: str = "queued"
+    phase: str | None = None
+    percent: float = 0.0
+    eta_seconds: float | None = None
+    stages: dict[str, Stage] = field(default_factory=dict[str, Stage])
+    current: Stage | None = None
+
+    def tell(self, event: EventBody) -> str | None:
+        """Take an event in; return the line it is worth to people, if any."""
+        heard = _HEARD.get(event["type"])
+        return heard(self, event, event["data"]) if heard else None
+
+    def queued(self, _event: EventBody, _data: Data) -> str | None:
+        """A new job waits."""
+        return "queued: waiting for a worker"
+
+    def retried(self, _event: EventBody, _data: Data) -> str | None:
+        """An ended job waits again."""
+        self.status, self.current, self.percent = "queued", None, 0.0
+        return "queued again"
+
+    def attempt_started(self, event: EventBody, data: Data) -> str | None:
+        """A worker has taken the job."""
+        self.status = "running"
+        worker = data.get("worker") or data.get("worker_id")
+        on = f" on {worker}" if worker else ""
+        return f"attempt {event.get('attempt') or data.get('attempt')} starts{on}"
+
+    def attempt_ended(self, event: EventBody, data: Data) -> str | None:
+        """A worker has let the job go; only an unplanned end is news."""
+        outcome = data.get("outcome")
+        if outcome in {"succeeded", "failed", "cancelled"}:
+            return None
+        self.status = "queued"
+        why = data.get("reason") or outcome
+        return f"attempt {event.get('attempt')} ended: {why}; it will be taken up again"
+
+    def run_started(self, _event: EventBody, data: Data) -> str | None:
+        """The run has said which trainings it will do."""
+        entries: list[Data] = data.get("stages") or []
+        for entry in entries:
+            stage = self._at({**entry, "stage": entry["name"]})
+            stage.total_steps = int(entry.get("total_steps") or 0)
+        return f"{len(self.stages)} trainings on {data.get('device') or 'cpu'}"
+
+    def phase_began(self, _event: EventBody, data: Data) -> str | None:
+        """The run does something else now."""
+        self.phase = str(data.get("phase"))
+        return None
+
+    def stage_started(self, _event: EventBody, data: Data) -> str | None:
+        """A training begins, or goes on after a checkpoint."""
+        stage = self.current = self._at(data)
+        stage.step = int(data.get("step") or 0)
+        stage.total_steps = int(data.get("total_steps") or 0)
+        return f"{stage.title}: goes on at step {whole(stage.step)}" if stage.step else None
+
+    def progressed(self, _event: EventBody, data: Data) -> str | None:
+        """A training has come further."""
+        self.status = "running"
+        self.percent = float(data.get("percent") or 0.0)
+        eta = data.get("run_eta_seconds", data.get("eta_seconds"))
+        self.eta_seconds = None if eta is None else float(eta)
+        if data.get("stage"):
+            stage = self.current = self._at(data)
+            stage.step = int(data.get("step") or 0)
+            stage.total_steps = int(data.get("total_steps") or stage.total_steps)
+            stage.epoch = data.get("epoch")
+            stage.metrics = data.get("metrics") or {}
+        return None
+
+    def stage_finished(self, _event: EventBody, data: Data) -> str | None:
+        """A training has ended and was measured."""
+        stage = self._at(data)
+        stage.done, stage.step = True, stage.total_steps
+        scores: dict[str, float | None] = data.get("scores") or {}
+        accuracy = scores.get("accuracy")
+        said = "" if accuracy is None else f" {percent(accuracy)}"
+        return f"{stage.title}:{said} in {duration(data.get('seconds'))}"
+
+    def warned(self, _event: EventBody, data: Data) -> str | None:
+        """The run found something that its owner should know."""
+        hint = f" ({data['hint']})" if data.get("hint") else ""
+        return f"warning: {data.get('message')}{hint}"
+
+    def cancel_requested(self, _event: EventBody, _data: Data) -> str | None:
+        """Somebody asked for the end."""
+        self.status = "cancelling"
+        return "cancel requested"
+
+    def ended(self, event: EventBody, _data: Data) -> str | None:
+        """The job is over; how, its verdict tells."""
+        self.status = event["type"].removeprefix("job.")
+        if self.status == "succeeded":
+            self.percent = 100.0
+        return None
+
+    def _at(self, data: Data) -> Stage:
+        name = str(data["stage"])
+        stage = self.stages.setdefault(name, Stage(name, str(data.get("role") or name)))
+        if data.get("seed") is not None:
+            stage.seed = int(data["seed"])
+        return stage
+
+
+_HEARD: Final[dict[str, Callable[[Story, EventBody, Data], str | None]]] = {
+    "job.queued": Story.queued,
+    "job.retried": Story.retried,
+    "job.cancel_requested": Story.cancel_requested,
+    "job.succeeded": Story.ended,
+    "job.failed": Story.ended,
+    "job.cancelled": Story.ended,
+    "attempt.started": Story.attempt_started,
+    "attempt.ended": Story.attempt_ended,
+    "run.started": Story.run_started,
+    "phase": Story.phase_began,
+    "progress": Story.progressed,
+    "stage.started": Story.stage_started,
+    "stage.finished": Story.stage_finished,
+    "warning": Story.warned,
+}

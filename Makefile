@@ -1,0 +1,41 @@
+# Stillhouse: `make help` lists what can be done. Needed: make, bash, Python 3.11 or newer with venv.
+.DEFAULT_GOAL := help
+.PHONY: help demo test up check format bench clean
+
+VENV ?= .venv
+export VENV
+PYTHON_HERE := $(VENV)/bin/python
+T ?= tests
+ARGS ?=
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Install, start, distil a digit reader, prove it, use it (2 minutes after the install)
+	@scripts/setup.sh demo
+	@$(PYTHON_HERE) examples/demo.py $(ARGS)
+
+test: ## Install and run all tests; T=tests/client picks some, ARGS="-x -k name" goes to pytest
+	@scripts/setup.sh test
+	@$(PYTHON_HERE) -m pytest $(T) $(ARGS)
+
+up: ## Start API, page and worker on this machine; Ctrl-C stops them
+	@scripts/setup.sh demo
+	@$(VENV)/bin/stillhouse up $(ARGS)
+
+check: ## Lint, formatting, types, import contracts, compose file, Dockerfiles, scripts
+	@scripts/setup.sh check
+	@scripts/check.sh
+
+format: ## Let ruff lay out the code
+	@scripts/setup.sh check
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+bench: ## Run the paired benchmarks
+	@scripts/setup.sh test
+	@set -e; for file in benchmarks/*.py; do $(PYTHON_HERE) "$$file"; done
+
+clean: ## Remove caches and build products; the environment and all data stay
+	@rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,8 @@
 # The engine room: the Celery worker and, in child processes, the trainers.
 FROM python:3.12-slim-bookworm AS build
-# Where torch alone comes from. Empty: PyPI, whose Linux build brings CUDA (for the GPU worker).
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Where torch alone comes from: the index of CPU builds that pytorch.org/get-started names makes a
+# small image. Empty: pip's own index, whose Linux build brings CUDA.
+ARG TORCH_INDEX=
 WORKDIR /src
 RUN python -m venv /opt/stillhouse
 ENV PATH=/opt/stillhouse/bin:$PATH

@@ -23,12 +23,13 @@ def prepare(runtime: Runtime) -> torch.device:
         RecipeError: the device that the recipe names is not there.
     """
     torch.set_num_threads(runtime.threads)
-    torch.use_deterministic_algorithms(mode=True)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     name = runtime.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
+    # On a GPU some operations have no repeatable form: those are used, with a warning in the log.
+    torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "cuda")
     if device.type == "cuda":
         present = torch.cuda.device_count()
         if (device.index or 0) >= present:

@@ -1,13 +1,9 @@
 """A bench to run attempts on, and houses of real processes."""
 
-import sys
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from bench import Bench
 from house import House
 

@@ -24,12 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.corpus import Corpus, load_corpus
+from kdcore.lesson import Lesson
 from kdcore.network import build
 from kdcore.optim import learning_rate
 from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
 from kdcore.runtime import derive_seed
-from kdcore.stage import Bench, Lesson, train
+from kdcore.stage import Bench, train
 
 CPU = torch.device("cpu")
 BATCH, TEMPERATURE, ALPHA = 64, 4.0, 0.9
@@ -77,7 +78,7 @@ def prepare(pair: str, steps: int) -> tuple[Stage, Lesson]:
         corpus=corpus,
         labels=labels,
         pool=pool,
-        teacher=teacher,
+        teachers=(teacher,),
         temperature=recipe.temperature,
         weighting=recipe.weighting,
         augmentation=recipe.data.augmentation,
@@ -87,12 +88,12 @@ def prepare(pair: str, steps: int) -> tuple[Stage, Lesson]:
 def plain(stage: Stage, lesson: Lesson) -> nn.Sequential:
     """Train as a plain script would, on the same batches in the same order."""
     corpus: Corpus = lesson.corpus
-    teacher = cast("nn.Sequential", lesson.teacher)
+    (teacher,) = lesson.teachers
     student = build(
         stage.model,
         corpus.input_shape,
         corpus.num_classes,
-        derive_seed("initial weights", stage.seed, stage.model.model_dump_json()),
+        derive_seed("initial weights", stage.seed),
     ).train()
     settings = stage.training
     optimizer = torch.optim.SGD(

@@ -89,7 +89,7 @@ def tour(client: Client) -> bool:
     say(
         "Read it with care: the student saw 100 labels, and most of the gain is the teacher "
         "answering for the\nimages without one (see `hard labels`: its hard answers alone). "
-        "With all labels kept,\ndistillation gains nothing on this toy.",
+        "With all labels kept,\ndistillation is worth half a point on this toy.",
         "dim",
     )
 

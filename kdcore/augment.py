@@ -22,7 +22,8 @@ def uniform(seed: int, stream: int, samples: Tensor, view: int) -> Tensor:
     Three rounds of the 32-bit finaliser lowbias32 (hash-prospector, public domain) over the four
     counters.
     """
-    state = torch.full_like(samples, (seed ^ (stream * 0x9E3779B9)) & _MASK32)
+    # Mixed before it meets the counters: seeds that are near each other share no sample's numbers.
+    state = _mix(torch.full_like(samples, (seed ^ (stream * 0x9E3779B9)) & _MASK32))
     for counter in (samples & _MASK32, samples >> 32, torch.full_like(samples, view & _MASK32)):
         state = _mix(state ^ counter)
     return (state >> 8).to(torch.float32) / 2**24

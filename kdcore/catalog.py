@@ -19,11 +19,9 @@ from kdcore.paths import PATHS
 from kdcore.temperatures import TEMPERATURES
 from kdcore.weightings import WEIGHTINGS
 
-METHODS: Mapping[str, type[Method]] = {
-    name: method
-    for folder in ("objectives", "temperatures", "weightings", "paths")
-    for name, method in discover(f"kdcore.{folder}", Method).items()
-}
+METHODS: Mapping[str, type[Method]] = discover(
+    "kdcore.objectives", "kdcore.temperatures", "kdcore.weightings", "kdcore.paths", contract=Method
+)
 """The papers: each a combination on the axes, found in the file of the entry it rests on."""
 
 AXES: Mapping[str, Mapping[str, type[Entry]]] = {

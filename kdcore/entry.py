@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -39,25 +40,29 @@ class Entry(Record):
 E = TypeVar("E", bound=Entry)
 
 
-def discover(package: str, contract: type[E]) -> dict[str, type[E]]:
-    """Return the entries of a folder by name: every subclass of `contract` that its files define.
+def discover(*packages: str, contract: type[E]) -> dict[str, type[E]]:
+    """Return the entries of folders by name: every subclass of `contract` that the files define.
 
     Raises:
         TypeError: two entries bear the same name.
     """
     found: dict[str, type[E]] = {}
-    folder = importlib.import_module(package)
-    for file in sorted(pkgutil.iter_modules(folder.__path__), key=lambda file: file.name):
-        module = importlib.import_module(f"{package}.{file.name}")
+    for module in (module for package in packages for module in _files(package)):
         for value in vars(module).values():
             if not isinstance(value, type) or value.__module__ != module.__name__:
                 continue
             if issubclass(value, contract) and value is not contract:
                 name = value.model_fields["name"].default
                 if name in found:
-                    raise TypeError(f"{package}: two entries are named {name!r}")
+                    raise TypeError(f"{module.__name__}: two entries are named {name!r}")
                 found[name] = value
     return found
+
+
+def _files(package: str) -> Iterator[ModuleType]:
+    folder = importlib.import_module(package)
+    for file in sorted(pkgutil.iter_modules(folder.__path__), key=lambda file: file.name):
+        yield importlib.import_module(f"{package}.{file.name}")
 
 
 class OneOf:

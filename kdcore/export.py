@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from kdcore.errors import ExportError
 from kdcore.events import ArtifactWritten
 from kdcore.files import write_file
-from kdcore.network import predict, save_weights
+from kdcore.network import predict, weights_bytes
 from kdcore.recipe import Recipe
 from kdcore.report import model_card, report
 from kdcore.verdict import Verdict
@@ -61,7 +61,7 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
     """
     recipe, verdict, folder = delivery.recipe, delivery.verdict, delivery.folder
     student = delivery.student.cpu()
-    save_weights(student, folder / "student.safetensors")
+    write_file(folder / "student.safetensors", weights_bytes(student))
     yield _written(folder / "student.safetensors", "student")
     difference = None
     if "onnx" in recipe.export:
@@ -70,13 +70,11 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
         write_file(folder / "student.onnx", content)
         yield _written(folder / "student.onnx", "student_onnx")
     if delivery.teacher is not None:
-        save_weights(delivery.teacher, folder / "teacher.safetensors")
+        write_file(folder / "teacher.safetensors", weights_bytes(delivery.teacher))
         yield _written(folder / "teacher.safetensors", "teacher")
-    else:
-        (folder / "teacher.safetensors").unlink(missing_ok=True)
     for place, assistant in enumerate(delivery.assistants, start=1):
         path = folder / f"assistant-{place}.safetensors"
-        save_weights(assistant, path)
+        write_file(path, weights_bytes(assistant))
         yield _written(path, "assistant")
     documents = {
         "config.json": ("config", _json(_config(delivery, difference))),

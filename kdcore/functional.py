@@ -31,5 +31,5 @@ def without(logits: Tensor, labels: Tensor) -> Tensor:
     Dropping is exact at every magnitude, where masking with a large number is not once logits are
     larger than the mask, and masking with minus infinity makes `kl_div` NaN.
     """
-    keep = torch.ones_like(logits, dtype=torch.bool).scatter(1, labels.unsqueeze(1), value=False)
-    return logits[keep].view(logits.shape[0], logits.shape[1] - 1)
+    places = torch.arange(logits.shape[1] - 1, device=logits.device)  # (C-1,)
+    return logits.gather(1, places + (places >= labels.unsqueeze(1)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kdcore.evaluate import count_flops, count_parameters, latency_ms, score
 from kdcore.events import Warned
 from kdcore.export import Delivery
-from kdcore.network import save_weights
+from kdcore.network import weights_bytes
 from kdcore.plan import TEACHER
 from kdcore.run import Run
 from kdcore.verdict import Measured, Sample, Verdict, reach_verdict
@@ -29,6 +29,7 @@ def weigh(run: Run) -> Verdict:
         agreement=Sample.of(agreements).mean,
         confidence=recipe.evaluation.confidence,
         tie_margin=recipe.evaluation.tie_margin,
+        test_size=len(run.corpus.test.labels),
         gates=recipe.gates,
     )
 
@@ -39,7 +40,7 @@ def _measured(role: str, run: Run) -> Measured:
     return Measured(
         accuracy=_accuracy(role, run),
         parameters=count_parameters(network),
-        size_bytes=save_weights(network, run.workdir / "artifacts" / f"{role}.safetensors"),
+        size_bytes=len(weights_bytes(network)),
         flops=count_flops(network, sample),
         latency_ms=latency_ms(network, sample),
     )

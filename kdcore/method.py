@@ -12,9 +12,6 @@ from pydantic import JsonValue
 
 from kdcore.entry import Entry
 
-AXES = ("objectives", "temperature", "weighting", "path")
-"""The recipe's fields that a method fills in."""
-
 
 class Method(Entry):
     """A named combination on the axes; its fields are the knobs that the paper turns."""

@@ -5,9 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdcore.entry import Entry
+from kdcore.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import nn
+
+_IMAGE_DIMENSIONS = 3
+
+
+def image_shape(model: str, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return channels, height and width of what a network of images is given.
+
+    Raises:
+        RecipeError: it is no image.
+    """
+    if len(input_shape) != _IMAGE_DIMENSIONS:
+        raise RecipeError(
+            f"{model} takes images (channels, height, width); found shape {input_shape}",
+            hint="use model mlp for flat inputs",
+        )
+    channels, height, width = input_shape
+    return channels, height, width
 
 
 class Model(Entry):

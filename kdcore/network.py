@@ -13,7 +13,6 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from kdcore.errors import WeightsError
-from kdcore.files import write_file
 from kdcore.model import Model
 from kdcore.tensors import Outputs, Shapes
 
@@ -22,8 +21,8 @@ _SHOWN = 5
 
 def build(model: Model, input_shape: tuple[int, ...], num_classes: int, seed: int) -> nn.Sequential:
     """Build a network whose initial weights depend on `seed` alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):  # drawn on the CPU: no GPU is touched
+        torch.default_generator.manual_seed(seed)
         return model.build(input_shape, num_classes)
 
 
@@ -63,14 +62,11 @@ def predict(network: nn.Sequential, inputs: Tensor, batch_size: int = 1024) -> T
     return torch.cat(parts)
 
 
-def save_weights(network: nn.Sequential, path: Path) -> int:
-    """Write a network's weights as safetensors; return the size in bytes."""
-    state = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
-    }
-    content = safetensors_bytes(state)
-    write_file(path, content)
-    return len(content)
+def weights_bytes(network: nn.Sequential) -> bytes:
+    """Return a network's weights as the content of a safetensors file."""
+    return safetensors_bytes(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    )
 
 
 def load_weights(network: nn.Sequential, path: Path, shown: str) -> None:

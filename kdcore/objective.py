@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from kdcore.entry import Entry
+from kdcore.learned import Learner
+from kdcore.tensors import Taps
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kdcore.temperature import Softened
-    from kdcore.tensors import Batch, Outputs, Shapes
+    from kdcore.tensors import Seen
 
 
-class Objective(Entry):
+class Objective(Learner):
     """One term of the training loss."""
 
     weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
@@ -24,24 +25,18 @@ class Objective(Entry):
     """Epochs over which the weight grows linearly to its full value; counted from 1."""
 
     needs_teacher: ClassVar[bool] = True
-    """False where the term looks at labels alone; such a stage runs no teacher."""
+    """False where the term looks at labels alone."""
     softens: ClassVar[bool] = False
     """True where the term reads softened logits, so that the temperature axis reaches it."""
 
-    def heads(self, student: Shapes, teacher: Shapes) -> nn.Module | None:
-        """Return layers that are trained with the student and dropped at export, or None."""
-        return None
+    def taps(self) -> Taps:
+        """Name the stages whose outputs the loss reads as features."""
+        return Taps()
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        batch: Batch,
-        softened: Softened,
-        heads: nn.Module | None,
-    ) -> Tensor:
+    def loss(self, seen: Seen, softened: Softened, heads: nn.Module | None) -> Tensor:
         """Return one loss a sample `(B,)`, or `()` where the samples are coupled; in nats.
 
-        A stage without a teacher has only objectives that do not look at `teacher` and `softened`.
+        Weights of samples reach the first form alone. A stage without a teacher has only objectives
+        that do not look at `seen.teacher` and `softened`.
         """
         raise NotImplementedError

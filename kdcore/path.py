@@ -15,8 +15,8 @@ class Link:
     name: str
     """`student`, or `assistant-1` and so on."""
     model: Model
-    taught_by: str
-    """Name of an earlier link, or `teacher`."""
+    taught_by: tuple[str, ...]
+    """Names of earlier links, or `teacher`; what several teachers say is added up."""
 
 
 class Path(Entry):

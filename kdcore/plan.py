@@ -31,8 +31,8 @@ class Stage:
     objectives: tuple[Objective, ...]
     training: Training
     total_steps: int
-    taught_by: str | None
-    """The stage whose network teaches, or None."""
+    taught_by: tuple[str, ...]
+    """The stages whose networks teach."""
     sees: Literal["all_labels", "kept_labels", "kept_labels_alone", "teacher_labels"]
     """Labels of the training set, those that the student keeps, the same without the unlabelled
     samples, or the teacher's best classes."""
@@ -44,7 +44,7 @@ class Stage:
             role=self.role,
             seed=self.seed,
             total_steps=self.total_steps,
-            teachers=[self.taught_by] if self.taught_by else [],
+            teachers=list(self.taught_by),
         )
 
 
@@ -67,7 +67,7 @@ def plan_stages(recipe: Recipe, corpus: Corpus) -> list[Stage]:
                 objectives=(CrossEntropy(),),
                 training=training,
                 total_steps=training.total_steps(steps_per_epoch(known, training)),
-                taught_by=None,
+                taught_by=(),
                 sees="all_labels",
             )
         )
@@ -110,7 +110,7 @@ def _stages_of_seed(recipe: Recipe, corpus: Corpus, seed: int) -> list[Stage]:
         *,
         model: Model = recipe.student.model,
         objectives: tuple[Objective, ...] = (CrossEntropy(),),
-        taught_by: str | None = None,
+        taught_by: tuple[str, ...] = (),
         sees: Literal["kept_labels", "kept_labels_alone", "teacher_labels"] = "kept_labels",
     ) -> Stage:
         return Stage(
@@ -136,7 +136,9 @@ def _stages_of_seed(recipe: Recipe, corpus: Corpus, seed: int) -> list[Stage]:
             "student" if link.name == "student" else "assistant",
             model=link.model,
             objectives=tuple(recipe.objectives),
-            taught_by=TEACHER if link.taught_by == TEACHER else f"{link.taught_by}-{seed}",
+            taught_by=tuple(
+                name if name == TEACHER else f"{name}-{seed}" for name in link.taught_by
+            ),
         )
         for link in recipe.path.links(recipe.student.model)
     ]

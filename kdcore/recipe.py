@@ -26,6 +26,7 @@ from kdcore.dataset import Dataset
 from kdcore.datasets import DATASETS
 from kdcore.entry import OneOf, Record
 from kdcore.gate import Gate
+from kdcore.inputs import InputPath
 from kdcore.method import Method
 from kdcore.model import Model
 from kdcore.models import MODELS
@@ -74,7 +75,7 @@ class Teacher(Record):
 
     model: AnyModel
     """Its architecture."""
-    weights: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    weights: InputPath | None = None
     """A safetensors file in the inputs folder; without it the teacher is trained first."""
     training: Training | None = None
     """How it is trained; like the student where not given."""
@@ -181,10 +182,11 @@ class Recipe(Record):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if not any(objective.weight for objective in self.objectives):
+        if not any(one.needs_teacher and one.weight for one in self.objectives):
             raise PydanticCustomError(
-                "no_weight",
-                "found weight 0 for every objective; expected at least one above 0",
+                "nothing_taught",
+                "found no objective that follows the teacher with a weight above 0; expected one, "
+                "such as kd",
                 {"pointer": "/objectives"},
             )
         gated = {Gate.parse(line).metric for line in self.gates}

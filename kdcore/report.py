@@ -54,17 +54,20 @@ def model_card(recipe: Recipe, verdict: Verdict, seed: int) -> str:
         "",
         "## Use it",
         "",
-        "```python",
-        "import numpy, onnxruntime",
-        "",
-        'session = onnxruntime.InferenceSession("student.onnx")',
-        '(logits,) = session.run(None, {"inputs": inputs})  # float32, (B, *input_shape)',
-        "```",
-        "",
         "With PyTorch: `kdcore.load_student(folder)` builds what `config.json` describes",
         "and reads `student.safetensors`.",
         "",
     ]
+    if "onnx" in recipe.export:
+        lines += [
+            "```python",
+            "import onnxruntime",
+            "",
+            'session = onnxruntime.InferenceSession("student.onnx")',
+            '(logits,) = session.run(None, {"inputs": inputs})  # float32, (B, *input_shape)',
+            "```",
+            "",
+        ]
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.corpus import Corpus, load_corpus
-from kdcore.errors import CheckpointError
+from kdcore.errors import CheckpointError, RecipeError
 from kdcore.evaluate import score
 from kdcore.files import write_file
 from kdcore.network import build, load_weights, predict
@@ -38,16 +38,19 @@ class Run:
     teacher_logits: Tensor | None = None
     """`(N_test, C)`."""
     steps_done: int = 0
-    seconds_stepping: float = 0.0
+    pace: float = 0.0
+    """Seconds a step, as last seen."""
 
     @property
     def steps_planned(self) -> int:
         """Optimiser steps of all stages."""
         return sum(stage.total_steps for stage in self.plan)
 
-    def keep(self, name: str, network: nn.Sequential) -> None:
-        """Remember a finished network; it is not trained any more."""
-        network.requires_grad_(requires_grad=False)
+    def keep(self, name: str, network: nn.Sequential, *, needed: bool = True) -> None:
+        """Remember a finished network, which is not trained any more, if it is needed again."""
+        if not needed:
+            return
+        network.eval().requires_grad_(requires_grad=False)
         self.networks[name] = network
         if name == TEACHER:
             self.teacher_logits = predict(network, self.corpus.test.inputs)
@@ -63,15 +66,33 @@ def prepare_run(recipe: Recipe, workdir: Path, inputs: Path, report_every: float
     plan = plan_stages(recipe, corpus)
     shape, classes = corpus.input_shape, corpus.num_classes
     for stage in plan:
-        with torch.device("meta"):  # refuses what cannot be built before anything is computed
-            stage.model.build(shape, classes)
+        _try_out(stage, corpus)
     run = Run(recipe, workdir, corpus, plan, device, digest, report_every)
     if weights is not None:
         teacher = build(recipe.teacher.model, shape, classes, seed=0)
         load_weights(teacher, weights, str(recipe.teacher.weights))
-        run.keep(TEACHER, teacher.to(device).eval())
+        run.keep(TEACHER, teacher.to(device))
         run.scores[TEACHER] = score(teacher, corpus.test)
     return run
+
+
+def _try_out(stage: Stage, corpus: Corpus) -> None:
+    """Build a network and run a batch through it, without memory or arithmetic.
+
+    Raises:
+        RecipeError: it cannot be built for this data, or not be trained on batches of this size.
+    """
+    size = min(stage.training.per_device_train_batch_size, len(corpus.train.labels))
+    with torch.device("meta"):
+        network = stage.model.build(corpus.input_shape, corpus.num_classes)
+        try:
+            network.train()(torch.empty(size, *corpus.input_shape))
+        except (ValueError, RuntimeError) as error:
+            raise RecipeError(
+                f"{stage.model.name} cannot be trained on batches of shape "
+                f"{(size, *corpus.input_shape)}: {error}",
+                hint="use larger batches or images, or another model",
+            ) from None
 
 
 def _claim_folder(workdir: Path, digest: str) -> None:

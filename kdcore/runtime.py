@@ -59,12 +59,12 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
 
 
-def random_state() -> dict[str, Any]:
-    """Return the state of every generator as tensors and plain numbers."""
+def random_state(device: torch.device) -> dict[str, Any]:
+    """Return the state of every generator that the run may draw from, as tensors and numbers."""
     name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  # as above
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         "numpy": (
             name,
             torch.tensor(cast("Any", keys).astype("int64")),
@@ -76,11 +76,11 @@ def random_state() -> dict[str, Any]:
     }
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
+def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
     """Put every generator back to where `random_state` found it."""
     torch.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["cuda"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype("uint32"), *rest))  # noqa: NPY002  # as above
     version_, inner, gauss = state["python"]

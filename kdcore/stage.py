@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +17,17 @@ import torch
 from torch import Tensor, nn
 
 from kdcore import checkpoint
-from kdcore.augment import augmented
-from kdcore.corpus import Corpus
 from kdcore.curves import Curves
-from kdcore.dataset import Augmentation
 from kdcore.evaluate import count_parameters, score
 from kdcore.events import Checkpointed, Event, StageEvaluated, StageProgress, StageStarted
-from kdcore.network import build, observe, shapes_of
+from kdcore.lesson import Lesson, draw
+from kdcore.network import build
 from kdcore.optim import build_optimizer, learning_rate
-from kdcore.plan import Stage, steps_per_epoch
+from kdcore.plan import Stage
 from kdcore.runtime import derive_seed, random_state, restore_random_state, seed_everything
-from kdcore.temperature import Softened, Temperature
-from kdcore.tensors import Batch, Outputs
-from kdcore.weighting import Weighting
+from kdcore.teaching import Teaching
 
 _DEFAULT_EVALUATIONS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """What a stage is given beside its own description."""
-
-    corpus: Corpus
-    labels: Tensor
-    """`(N,)`: the labels that this stage may see."""
-    pool: Tensor
-    """Indices of the samples that it draws from."""
-    teacher: nn.Sequential | None
-    temperature: Temperature
-    weighting: Weighting
-    augmentation: Augmentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,44 +47,34 @@ class _Training:
 
     def __init__(self, stage: Stage, lesson: Lesson, bench: Bench) -> None:
         shape, classes = lesson.corpus.input_shape, lesson.corpus.num_classes
-        seed = derive_seed("initial weights", stage.seed, stage.model.model_dump_json())
-        self.network = build(stage.model, shape, classes, seed).to(bench.device)
+        weights_seed = derive_seed("initial weights", stage.seed)
+        self.network = build(stage.model, shape, classes, weights_seed).to(bench.device)
         seed_everything(derive_seed("training", stage.seed, stage.name))
-        self.heads = nn.ModuleDict()
-        if lesson.teacher is not None:
-            student_shapes = shapes_of(self.network, shape)
-            teacher_shapes = shapes_of(lesson.teacher, shape)
-            for place, objective in enumerate(stage.objectives):
-                head = objective.heads(student_shapes, teacher_shapes)
-                if head is not None:
-                    self.heads[str(place)] = head.to(bench.device)
+        self.teaching = Teaching(stage, lesson, self.network)
+        self.teaching.heads.to(bench.device)
         self.network.train()
-        parameters = [*self.network.parameters(), *self.heads.parameters()]
-        self.optimizer = build_optimizer(stage.training, parameters, bench.device)
-        self.parameters = parameters
+        self.parameters = [*self.network.parameters(), *self.teaching.heads.parameters()]
+        self.optimizer = build_optimizer(stage.training, self.parameters, bench.device)
+        self.device = bench.device
         self.step = 0
         self.best: tuple[float, dict[str, Tensor]] | None = None
-
-    def head_of(self, place: int) -> nn.Module | None:
-        """Return the learned part of the objective at a place of the list, if it has one."""
-        return self.heads[str(place)] if str(place) in self.heads else None  # noqa: SIM401  # no get
 
     def state(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
-            "heads": self.heads.state_dict(),
+            "heads": self.teaching.heads.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "best": self.best,
-            "random": random_state(),
+            "random": random_state(self.device),
         }
 
     def restore(self, step: int, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
-        self.heads.load_state_dict(state["heads"])
+        self.teaching.heads.load_state_dict(state["heads"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.best = state["best"]
         self.step = step
-        restore_random_state(state["random"])
+        restore_random_state(state["random"], self.device)
 
 
 def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, nn.Sequential]:
@@ -135,14 +105,19 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
             rate, loss, terms = _step(run, stage, lesson)
             curves.add(run.step, rate, loss, terms)
             at_end = run.step == stage.total_steps
+            evaluated = None
             if lesson.corpus.validation and (run.step % evaluate_every == 0 or at_end):
                 curves.check()  # a diverged run is told by its step, not by what it predicts
-                yield _evaluate(run, stage, lesson, curves)
+                evaluated = _evaluate(run, stage, lesson, curves)
             save = run.step % stage.training.save_steps == 0 and not at_end
             now = time.monotonic()
-            if save or at_end or now - reported >= bench.report_every:
+            if evaluated or save or at_end or now - reported >= bench.report_every:
                 reported = now
-                yield curves.flush()  # a diverged run ends here, before it can be saved
+                # First: whoever stops at a later event goes on behind these points. A run that
+                # diverged ends here, before it can be saved.
+                yield curves.flush()
+                if evaluated:
+                    yield evaluated
                 yield _progress(run, stage, lesson, curves, (run.step - first_step, now - started))
             if save:
                 checkpoint.save(bench.checkpoints, run.step, run.state(), bench.digest)
@@ -158,17 +133,15 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
 
 def _step(run: _Training, stage: Stage, lesson: Lesson) -> tuple[float, Tensor, list[Tensor]]:
     """Take one optimiser step; return the learning rate, and the loss and its terms on device."""
-    batch, epoch = draw(run.step, stage, lesson)
     rate = learning_rate(stage.training, run.step, stage.total_steps)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
-    student = observe(run.network, batch.inputs)
-    teacher, softened = student, Softened(student.logits, student.logits, 1.0)
-    if lesson.teacher is not None:
-        with torch.no_grad():
-            teacher = observe(lesson.teacher, batch.inputs)
-        softened = lesson.temperature.soften(student.logits, teacher.logits, batch)
-    total, terms = _loss(run, stage, lesson, (student, teacher, batch, softened), epoch)
+    total, terms = run.teaching.loss(
+        run.network,
+        draw(run.step, stage, lesson),
+        epoch=run.step // lesson.steps_per_epoch(stage),
+        progress=run.step / stage.total_steps,
+    )
     run.optimizer.zero_grad(set_to_none=True)
     total.backward()  # pyright: ignore[reportUnknownMemberType]  # torch leaves it half typed
     if stage.training.max_grad_norm is not None:
@@ -176,53 +149,6 @@ def _step(run: _Training, stage: Stage, lesson: Lesson) -> tuple[float, Tensor, 
     run.optimizer.step()
     run.step += 1
     return rate, total.detach(), terms
-
-
-def _loss(
-    run: _Training,
-    stage: Stage,
-    lesson: Lesson,
-    seen: tuple[Outputs, Outputs, Batch, Softened],
-    epoch: int,
-) -> tuple[Tensor, list[Tensor]]:
-    """Return the weighted sum of the objectives, and each of them unweighted, all `()`."""
-    student, teacher, batch, softened = seen
-    weights = lesson.weighting.weights(student, teacher, batch) if lesson.teacher else None
-    total: Tensor | float = 0.0
-    terms: list[Tensor] = []
-    for place, objective in enumerate(stage.objectives):
-        term = objective.loss(student, teacher, batch, softened, run.head_of(place))
-        if weights is not None and term.dim() and objective.needs_teacher:
-            term = term * weights
-        term = term.mean()
-        terms.append(term.detach())
-        warmed = min((epoch + 1) / objective.warmup_epochs, 1) if objective.warmup_epochs else 1
-        total = total + objective.weight * warmed * term
-    assert isinstance(total, torch.Tensor)  # noqa: S101  # a stage has an objective
-    return total, terms
-
-
-def draw(step: int, stage: Stage, lesson: Lesson) -> tuple[Batch, int]:
-    """Return the batch and the epoch of a step, both counted from 0; it depends on nothing else."""
-    size = stage.training.per_device_train_batch_size
-    epoch, place = divmod(step, steps_per_epoch(len(lesson.pool), stage.training))
-    order = _order(len(lesson.pool), stage.seed, epoch)
-    index = lesson.pool[order[place * size : (place + 1) * size].to(lesson.pool.device)]
-    inputs = augmented(
-        lesson.corpus.train.inputs[index],
-        index,
-        how=lesson.augmentation,
-        seed=stage.seed,
-        view=epoch,
-    )
-    return Batch(inputs, lesson.labels[index], index), epoch
-
-
-@lru_cache(maxsize=2)
-def _order(samples: int, seed: int, epoch: int) -> Tensor:
-    """Return the order of an epoch; it is the same for every step of it."""
-    draw = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
-    return torch.randperm(samples, generator=draw)
 
 
 def _evaluate(run: _Training, stage: Stage, lesson: Lesson, curves: Curves) -> StageEvaluated:
@@ -252,7 +178,7 @@ def _progress(
         seed=stage.seed,
         step=run.step,
         total_steps=stage.total_steps,
-        epoch=run.step / steps_per_epoch(len(lesson.pool), stage.training),
+        epoch=run.step / lesson.steps_per_epoch(stage),
         samples_per_second=rate * min(stage.training.per_device_train_batch_size, len(lesson.pool)),
         eta_seconds=(stage.total_steps - run.step) / rate if rate else 0.0,
         percent=0.0,

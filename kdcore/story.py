@@ -10,6 +10,7 @@ twice.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -30,12 +31,13 @@ from kdcore.events import (
 from kdcore.export import deliver
 from kdcore.files import write_file
 from kdcore.judge import delivery, doubts, weigh
-from kdcore.network import build, load_weights, predict, save_weights
+from kdcore.lesson import Lesson
+from kdcore.network import build, load_weights, predict, weights_bytes
 from kdcore.plan import TEACHER, Stage, training_set
 from kdcore.recipe import Recipe
 from kdcore.run import Run, prepare_run
 from kdcore.runtime import versions
-from kdcore.stage import Bench, Lesson, train
+from kdcore.stage import Bench, train
 
 Tale = Generator[Event, None, None]
 
@@ -87,9 +89,10 @@ def _finish(stage: Stage, run: Run) -> Tale:
     else:
         network = yield from _train(stage, run)
         scores = score(network, run.corpus.test, run.teacher_logits)
-        save_weights(network, weights)
+        write_file(weights, weights_bytes(network))
         write_file(record, json.dumps(scores).encode())  # last: it says that the stage is finished
-    run.keep(stage.name, network)
+        shutil.rmtree(run.workdir / "checkpoints" / stage.name, ignore_errors=True)
+    run.keep(stage.name, network, needed=stage.role not in {"baseline", "hard_labels"})
     run.scores[stage.name] = scores
     run.steps_done += stage.total_steps
     yield StageFinished(
@@ -110,7 +113,7 @@ def _train(stage: Stage, run: Run) -> Generator[Event, None, nn.Sequential]:
         corpus=run.corpus,
         labels=labels,
         pool=pool,
-        teacher=run.networks[stage.taught_by] if stage.taught_by else None,
+        teachers=tuple(run.networks[name] for name in stage.taught_by),
         temperature=run.recipe.temperature,
         weighting=run.recipe.weighting,
         augmentation=run.recipe.data.augmentation,
@@ -119,28 +122,26 @@ def _train(stage: Stage, run: Run) -> Generator[Event, None, nn.Sequential]:
         run.device, run.workdir / "checkpoints" / stage.name, run.digest, run.report_every
     )
     loop = train(stage, lesson, bench)
-    started, first_step = time.monotonic(), None
     try:
         while True:
             event = next(loop)
-            if isinstance(event, StageProgress):
-                first_step = event.step if first_step is None else first_step
-                seconds = run.seconds_stepping + time.monotonic() - started
-                event = _placed(event, run, seconds)
-            yield event
+            yield _placed(event, run) if isinstance(event, StageProgress) else event
     except StopIteration as end:
-        run.seconds_stepping += time.monotonic() - started
         return cast("nn.Sequential", end.value)
     finally:
         loop.close()
 
 
-def _placed(event: StageProgress, run: Run, seconds: float) -> StageProgress:
+def _placed(event: StageProgress, run: Run) -> StageProgress:
+    """Fill in the run's percent, and its end if all steps that remain take as long as these."""
     done = run.steps_done + event.step
+    left_here = event.total_steps - event.step
+    pace = event.eta_seconds / left_here if left_here else run.pace
+    run.pace = pace
     return event.model_copy(
         update={
             "percent": 100 * done / run.steps_planned,
-            "run_eta_seconds": (run.steps_planned - done) * seconds / max(done, 1),
+            "run_eta_seconds": (run.steps_planned - done) * pace,
         }
     )
 

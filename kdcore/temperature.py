@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kdcore.entry import Entry
+from kdcore.learned import Learner
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from kdcore.tensors import Batch
+    from kdcore.tensors import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Softened:
     """`()` or `(B,)`: T squared for a common temperature (Hinton et al. 2015, section 2)."""
 
 
-class Temperature(Entry):
+class Temperature(Learner):
     """One way to soften both networks' logits."""
 
-    def soften(self, student_logits: Tensor, teacher_logits: Tensor, batch: Batch) -> Softened:
-        """Soften logits `(B, C)` of both networks."""
+    def soften(self, seen: Seen, heads: nn.Module | None) -> Softened:
+        """Soften the logits `(B, C)` of both networks."""
         raise NotImplementedError

@@ -21,7 +21,9 @@ class Batch:
     labels: Tensor
     """`(B,)` in [0, C), or `HIDDEN`."""
     index: Tensor
-    """`(B,)`: the samples' places in the training set; what is cached by sample is found by it."""
+    """`(B,)`: the samples' places in the training set."""
+    view: int
+    """Number of the view that the inputs are; (index, view) says which image exactly was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +36,38 @@ class Outputs:
     """The outputs of the stages that were asked for, by name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one step shows to the axes."""
+
+    student: Outputs
+    teacher: Outputs
+    """Of one teacher, without gradient; the student's own where nobody teaches."""
+    batch: Batch
+    epoch: int
+    """Counted from 0."""
+    progress: float
+    """Share of the stage's steps that are done, 0 to 1."""
+
+
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 """Shape of each named stage's output, without the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What learned parts are built to fit."""
+
+    student: Shapes
+    teacher: Shapes
+    num_classes: int
+    num_samples: int
+    """Of the training set, for what is remembered by sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taps:
+    """Names of the stages whose outputs are wanted as features."""
+
+    student: tuple[str, ...] = ()
+    teacher: tuple[str, ...] = ()

@@ -3,7 +3,8 @@
 The rule. For each seed, the student's test accuracy minus that of the same network trained without
 the teacher, from the same initial weights, for as many steps. Over the seeds, the Student-t
 interval of the mean difference: wholly above 0 it `beats`, wholly below 0 it `loses`, wholly within
-the tie margin it `ties`, and everything else is `inconclusive`.
+the tie margin it `ties`, and everything else is `inconclusive`. A spread of less than one test
+sample counts as one.
 """
 
 from __future__ import annotations
@@ -100,8 +101,14 @@ class Verdict(_Record):
     """None where no gate was set."""
 
 
-def paired_interval(differences: Sequence[float], confidence: float) -> Interval | None:
-    """Return the Student-t interval of the mean of paired differences; None for fewer than two."""
+def paired_interval(
+    differences: Sequence[float], confidence: float, resolution: float = 0.0
+) -> Interval | None:
+    """Return the Student-t interval of the mean of paired differences; None for fewer than two.
+
+    A spread below `resolution` is taken as that: a few seeds that happen to agree to the sample are
+    no certainty.
+    """
     count = len(differences)
     if count < 2:  # noqa: PLR2004  # one difference has no spread
         return None
@@ -109,7 +116,7 @@ def paired_interval(differences: Sequence[float], confidence: float) -> Interval
 
     mean = statistics.fmean(differences)
     quantile = float(stdtrit(count - 1, (1 + confidence) / 2))
-    half = quantile * statistics.stdev(differences) / math.sqrt(count)
+    half = quantile * max(statistics.stdev(differences), resolution) / math.sqrt(count)
     return Interval(
         mean=mean,
         low=mean - half,
@@ -142,6 +149,7 @@ def reach_verdict(  # noqa: PLR0913  # all that a verdict rests on, by name
     agreement: float,
     confidence: float,
     tie_margin: float,
+    test_size: int,
     gates: Sequence[str],
 ) -> Verdict:
     """Weigh the measured networks against each other and against the gates."""
@@ -151,7 +159,7 @@ def reach_verdict(  # noqa: PLR0913  # all that a verdict rests on, by name
             student.accuracy.values, baseline.accuracy.values if baseline else [], strict=False
         )
     ]
-    uplift = paired_interval(differences, confidence)
+    uplift = paired_interval(differences, confidence, resolution=1 / test_size)
     outcome = decide(uplift, tie_margin)
     retention = student.accuracy.mean / teacher.accuracy.mean if teacher.accuracy.mean else 0.0
     compression = {
@@ -185,7 +193,8 @@ def reach_verdict(  # noqa: PLR0913  # all that a verdict rests on, by name
         rule=(
             f"paired difference of test accuracy to the same student without distillation; "
             f"{confidence:.0%} Student-t interval over the seeds: above 0 beats, below 0 loses, "
-            f"within ±{tie_margin:g} ties, otherwise inconclusive"
+            f"within ±{tie_margin:g} ties, otherwise inconclusive; a spread below one test sample "
+            f"counts as one"
         ),
         seeds=seeds,
         teacher=teacher,

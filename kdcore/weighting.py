@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kdcore.entry import Entry
+from kdcore.learned import Learner
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from kdcore.tensors import Batch, Outputs
+    from kdcore.tensors import Seen
 
 
-class Weighting(Entry):
+class Weighting(Learner):
     """One way to weigh samples."""
 
-    def weights(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor | None:
+    def weights(self, seen: Seen, heads: nn.Module | None) -> Tensor | None:
         """Return weights `(B,)` with mean near 1, or None where all samples count alike."""
         raise NotImplementedError

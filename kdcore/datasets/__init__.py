@@ -3,4 +3,4 @@
 from kdcore.dataset import Dataset
 from kdcore.entry import discover
 
-DATASETS = discover(__name__, Dataset)
+DATASETS = discover(__name__, contract=Dataset)

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
 
 from kdcore.dataset import Dataset, Samples, Source
 from kdcore.errors import DataError
+from kdcore.inputs import InputPath
 from kdcore.lazy import torch
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Arrays(Dataset):
     """Images or vectors in one `.npz` file."""
 
     name: Literal["arrays"] = "arrays"
-    path: Annotated[str, Field(min_length=1, max_length=1024)]
+    path: InputPath
     """The `.npz` file, relative to the inputs folder."""
 
     def read(self, inputs: Path) -> Source:

@@ -3,4 +3,4 @@
 from kdcore.entry import discover
 from kdcore.model import Model
 
-MODELS = discover(__name__, Model)
+MODELS = discover(__name__, contract=Model)

@@ -20,13 +20,12 @@ from pydantic import Field
 
 from kdcore.errors import RecipeError
 from kdcore.lazy import nn as layers
-from kdcore.model import Model
+from kdcore.model import Model, image_shape
 
 if TYPE_CHECKING:
     from torch import nn
 
 Width = Annotated[int, Field(ge=1, le=8192)]
-IMAGE_DIMENSIONS = 3
 
 
 class PlainCNN(Model):
@@ -45,12 +44,7 @@ class PlainCNN(Model):
 
     def build(self, input_shape: tuple[int, ...], num_classes: int) -> nn.Sequential:
         """Build `stage1` ..., `flatten`, `hidden1` ..., `head`."""
-        if len(input_shape) != IMAGE_DIMENSIONS:
-            raise RecipeError(
-                f"plain_cnn takes images (channels, height, width); found shape {input_shape}",
-                hint="use model mlp for flat inputs",
-            )
-        channels, height, width = input_shape
+        channels, height, width = image_shape(self.name, input_shape)
         shrink = 2 ** len(self.stages)
         if height < shrink or width < shrink:
             raise RecipeError(

@@ -20,15 +20,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from kdcore.errors import RecipeError
 from kdcore.lazy import nn as layers
-from kdcore.model import Model
+from kdcore.model import Model, image_shape
 
 if TYPE_CHECKING:
     from torch import nn
 
 Width = Annotated[int, Field(ge=1, le=4096)]
-IMAGE_DIMENSIONS = 3
 
 
 class ResNet(Model):
@@ -44,14 +42,10 @@ class ResNet(Model):
 
     def build(self, input_shape: tuple[int, ...], num_classes: int) -> nn.Sequential:
         """Build `stem`, `stage1` to `stage3`, `pool`, `head`."""
-        if len(input_shape) != IMAGE_DIMENSIONS:
-            raise RecipeError(
-                f"resnet takes images (channels, height, width); found shape {input_shape}",
-                hint="use model mlp for flat inputs",
-            )
+        image_channels, _, _ = image_shape(self.name, input_shape)
         blocks = (self.depth - 2) // 6
         parts: OrderedDict[str, nn.Module] = OrderedDict(
-            stem=layers.Sequential(*_conv(input_shape[0], self.stem, 1), layers.ReLU())
+            stem=layers.Sequential(*_conv(image_channels, self.stem, 1), layers.ReLU())
         )
         width = self.stem
         for place, wider in enumerate(self.channels, start=1):

@@ -3,4 +3,4 @@
 from kdcore.entry import discover
 from kdcore.objective import Objective
 
-OBJECTIVES = discover(__name__, Objective)
+OBJECTIVES = discover(__name__, contract=Objective)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kdcore.temperature import Softened
-    from kdcore.tensors import Batch, Outputs
+    from kdcore.tensors import Seen
 
 
 class CrossEntropy(Objective):
@@ -39,17 +39,10 @@ class CrossEntropy(Objective):
 
     needs_teacher: ClassVar[bool] = False
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        batch: Batch,
-        softened: Softened,
-        heads: nn.Module | None,
-    ) -> Tensor:
+    def loss(self, seen: Seen, softened: Softened, heads: nn.Module | None) -> Tensor:
         """See the formula of this file."""
         return cross_entropy_loss(
-            student.logits, batch.labels, label_smoothing=self.label_smoothing
+            seen.student.logits, seen.batch.labels, label_smoothing=self.label_smoothing
         )
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kdcore.temperature import Softened
-    from kdcore.tensors import Batch, Outputs
+    from kdcore.tensors import Seen
 
 
 class DKD(Objective):
@@ -49,18 +49,10 @@ class DKD(Objective):
 
     softens: ClassVar[bool] = True
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        batch: Batch,
-        softened: Softened,
-        heads: nn.Module | None,
-    ) -> Tensor:
+    def loss(self, seen: Seen, softened: Softened, heads: nn.Module | None) -> Tensor:
         """See the formula of this file."""
-        targets = torch.where(
-            batch.labels == HIDDEN, softened.teacher_logits.argmax(-1), batch.labels
-        )
+        labels = seen.batch.labels
+        targets = torch.where(labels == HIDDEN, seen.teacher.logits.argmax(-1), labels)
         tckd, nckd = decoupled_terms(softened.student_logits, softened.teacher_logits, targets)
         return softened.scale * (self.alpha * tckd + self.beta * nckd)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kdcore.temperature import Softened
-    from kdcore.tensors import Batch, Outputs
+    from kdcore.tensors import Seen
 
 
 class KD(Objective):
@@ -36,14 +36,7 @@ class KD(Objective):
 
     softens: ClassVar[bool] = True
 
-    def loss(
-        self,
-        student: Outputs,
-        teacher: Outputs,
-        batch: Batch,
-        softened: Softened,
-        heads: nn.Module | None,
-    ) -> Tensor:
+    def loss(self, seen: Seen, softened: Softened, heads: nn.Module | None) -> Tensor:
         """See the formula of this file."""
         divergence = kl_divergence(
             log_softmax(softened.teacher_logits), log_softmax(softened.student_logits)

@@ -3,4 +3,4 @@
 from kdcore.entry import discover
 from kdcore.path import Path
 
-PATHS = discover(__name__, Path)
+PATHS = discover(__name__, contract=Path)

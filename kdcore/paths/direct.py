@@ -25,4 +25,4 @@ class Direct(Path):
 
     def links(self, student: Model) -> list[Link]:
         """Return the one link."""
-        return [Link("student", student, taught_by="teacher")]
+        return [Link("student", student, taught_by=("teacher",))]

@@ -43,9 +43,9 @@ class TAKD(Path):
         links: list[Link] = []
         taught_by = "teacher"
         for place, model in enumerate(self.assistants, start=1):
-            links.append(Link(f"assistant-{place}", model, taught_by=taught_by))
+            links.append(Link(f"assistant-{place}", model, taught_by=(taught_by,)))
             taught_by = links[-1].name
-        return [*links, Link("student", student, taught_by=taught_by)]
+        return [*links, Link("student", student, taught_by=(taught_by,))]
 
 
 class TAKDMethod(Method):

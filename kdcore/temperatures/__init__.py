@@ -3,4 +3,4 @@
 from kdcore.entry import discover
 from kdcore.temperature import Temperature
 
-TEMPERATURES = discover(__name__, Temperature)
+TEMPERATURES = discover(__name__, contract=Temperature)

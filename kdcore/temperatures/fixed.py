@@ -19,9 +19,9 @@ from pydantic import Field
 from kdcore.temperature import Softened, Temperature
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
-    from kdcore.tensors import Batch
+    from kdcore.tensors import Seen
 
 
 class Fixed(Temperature):
@@ -31,8 +31,10 @@ class Fixed(Temperature):
     value: Annotated[float, Field(gt=0, le=1000)] = 4.0
     """Temperature T; 1 leaves the logits as they are."""
 
-    def soften(self, student_logits: Tensor, teacher_logits: Tensor, batch: Batch) -> Softened:
+    def soften(self, seen: Seen, heads: nn.Module | None) -> Softened:
         """Divide both networks' logits by T."""
         return Softened(
-            student_logits / self.value, teacher_logits / self.value, scale=self.value**2
+            seen.student.logits / self.value,
+            seen.teacher.logits / self.value,
+            scale=self.value**2,
         )

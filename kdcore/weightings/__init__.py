@@ -3,4 +3,4 @@
 from kdcore.entry import discover
 from kdcore.weighting import Weighting
 
-WEIGHTINGS = discover(__name__, Weighting)
+WEIGHTINGS = discover(__name__, contract=Weighting)

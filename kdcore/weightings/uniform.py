@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Literal
 from kdcore.weighting import Weighting
 
 if TYPE_CHECKING:
-    from kdcore.tensors import Batch, Outputs
+    from torch import nn
+
+    from kdcore.tensors import Seen
 
 
 class Uniform(Weighting):
@@ -25,6 +27,6 @@ class Uniform(Weighting):
 
     name: Literal["uniform"] = "uniform"
 
-    def weights(self, student: Outputs, teacher: Outputs, batch: Batch) -> None:
+    def weights(self, seen: Seen, heads: nn.Module | None) -> None:
         """Return no weights."""
         return

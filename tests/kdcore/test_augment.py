@@ -24,6 +24,7 @@ def test_seed_view_and_sample_each_change_the_numbers():
     numbers = uniform(1, 0, index, 0)
     for other in (uniform(2, 0, index, 0), uniform(1, 1, index, 0), uniform(1, 0, index, 1)):
         assert float((other == numbers).double().mean()) < 0.01
+        assert not torch.equal(other.sort().values, numbers.sort().values)  # nor in another order
         assert abs(float(torch.corrcoef(torch.stack([numbers, other]))[0, 1])) < 0.1
 
 

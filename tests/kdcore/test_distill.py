@@ -127,17 +127,20 @@ def test_a_chain_without_assistants_is_plain_kd(tmp_path):
 
 
 def test_a_given_teacher_is_read_and_not_trained(tmp_path):
-    list(distill(tiny(), tmp_path / "first"))
+    normed = {"model": {"name": "plain_cnn", "stages": [[4]], "hidden": []}}
+    images = {"shape": [1, 6, 6]}
+    list(distill(tiny(teacher=normed, data=images), tmp_path / "first"))
     given = tmp_path / "first/artifacts/teacher.safetensors"
     (tmp_path / "teacher.safetensors").write_bytes(given.read_bytes())
-    recipe = tiny(teacher={"weights": "teacher.safetensors"})
+    recipe = tiny(teacher=normed | {"weights": "teacher.safetensors"}, data=images)
     events = list(distill(recipe, tmp_path / "second", inputs=tmp_path))
     plan = next(event for event in events if isinstance(event, RunStarted)).stages
     assert [stage.role for stage in plan] == ["baseline", "student"]
-    student = "artifacts/student.safetensors"
-    assert (tmp_path / "first" / student).read_bytes() == (
-        tmp_path / "second" / student
-    ).read_bytes()
+    first, second = (
+        (tmp_path / run / "artifacts/student.safetensors").read_bytes()
+        for run in ("first", "second")
+    )
+    assert first == second
 
 
 def test_a_teacher_file_that_does_not_fit_is_described_tensor_by_tensor(tmp_path):
@@ -214,6 +217,15 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
         ({"data": {"augmentation": {"horizontal_flip": True}}}, DataError, "is for images"),
         ({"student": {"model": "plain_cnn"}}, RecipeError, "takes images"),
         ({"runtime": {"device": "cuda:99"}}, RecipeError, "CUDA devices"),
+        (
+            {
+                "student": {"model": "resnet"},
+                "data": {"shape": [1, 4, 4]},
+                "training": {"per_device_train_batch_size": 1},
+            },
+            RecipeError,
+            r"cannot be trained on batches of shape \(1, 1, 4, 4\)",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused_before_any_training(tmp_path, changes, error, words):

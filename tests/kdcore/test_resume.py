@@ -75,6 +75,28 @@ def test_stopped_at_any_step_it_ends_with_the_same_student(variant, tmp_path):
     assert (tmp_path / "cut" / student).read_bytes() == (tmp_path / "whole" / student).read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["metrics", "stage.evaluated", "stage.progress", "checkpoint"])
+def test_stopped_at_any_kind_of_event_it_loses_no_point_of_a_curve(kind, tmp_path):
+    whole = list(distill(tiny(), tmp_path / "whole", report_every=60))
+    told: list[Event] = []
+    with closing(distill(tiny(), tmp_path / "cut", report_every=60)) as events:
+        for event in events:
+            told.append(event)
+            if event.type == kind:
+                break
+    told += distill(tiny(), tmp_path / "cut", report_every=60)
+    assert curve(told) == curve(whole)
+
+
+def test_after_a_resume_the_end_of_the_run_is_not_before_the_end_of_the_stage(tmp_path):
+    with closing(distill(tiny(), tmp_path, report_every=0)) as events:
+        next(event for event in events if isinstance(event, StageProgress) and event.step == 30)
+    told = [event for event in distill(tiny(), tmp_path) if isinstance(event, StageProgress)]
+    assert all(event.run_eta_seconds >= 0.999 * event.eta_seconds for event in told)
+    assert [event.percent for event in told] == sorted(event.percent for event in told)
+    assert told[-1].percent == 100
+
+
 def test_it_goes_on_from_the_step_where_it_was_stopped(tmp_path):
     with closing(distill(tiny(), tmp_path, report_every=0)) as events:
         next(event for event in events if isinstance(event, StageProgress) and event.step == 7)

@@ -9,12 +9,13 @@ from torch import nn
 
 from kdcore.augment import augmented
 from kdcore.corpus import Corpus, load_corpus
+from kdcore.lesson import Lesson, draw
 from kdcore.network import build, predict
 from kdcore.optim import learning_rate
 from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
 from kdcore.runtime import derive_seed
-from kdcore.stage import Bench, Lesson, draw, train
+from kdcore.stage import Bench, train
 from kdcore.tensors import HIDDEN
 from kdcore.training import Training
 
@@ -32,7 +33,7 @@ def prepared(recipe: Recipe, role: str = "student") -> tuple[Stage, Lesson, Corp
         corpus=corpus,
         labels=labels,
         pool=pool,
-        teacher=teacher if stage.taught_by else None,
+        teachers=(teacher,) if stage.taught_by else (),
         temperature=recipe.temperature,
         weighting=recipe.weighting,
         augmentation=recipe.data.augmentation,
@@ -52,7 +53,7 @@ def trained(stage: Stage, lesson: Lesson, folder: Path) -> nn.Sequential:
 def plain_loop(stage: Stage, lesson: Lesson, alpha: float, temperature: float) -> nn.Sequential:
     """Hinton's loop as anybody would write it."""
     corpus = lesson.corpus
-    seed = derive_seed("initial weights", stage.seed, stage.model.model_dump_json())
+    seed = derive_seed("initial weights", stage.seed)
     student = build(stage.model, corpus.input_shape, corpus.num_classes, seed).train()
     training = stage.training
     optimizer = torch.optim.SGD(
@@ -63,14 +64,14 @@ def plain_loop(stage: Stage, lesson: Lesson, alpha: float, temperature: float) -
         nesterov=True,
     )
     for step in range(stage.total_steps):
-        batch, _ = draw(step, stage, lesson)
+        batch = draw(step, stage, lesson)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(training, step, stage.total_steps)
         logits = student(batch.inputs)
         loss = (1 - alpha) * nn.functional.cross_entropy(logits, batch.labels, ignore_index=HIDDEN)
-        if lesson.teacher is not None:
+        for teacher in lesson.teachers:
             with torch.no_grad():
-                answers = lesson.teacher(batch.inputs)
+                answers = teacher(batch.inputs)
             loss = loss + alpha * temperature**2 * nn.functional.kl_div(
                 torch.log_softmax(logits / temperature, 1),
                 torch.softmax(answers / temperature, 1),
@@ -124,19 +125,19 @@ def test_each_role_sees_its_own_labels_and_samples(role, unlabelled, labels, sam
     stage, lesson, _ = prepared(tiny(data={"unlabelled": unlabelled}), role)
     assert len(lesson.pool) == samples
     assert int((lesson.labels[lesson.pool] != HIDDEN).sum()) == labels
-    batch, _ = draw(0, stage, lesson)
+    batch = draw(0, stage, lesson)
     assert torch.equal(batch.labels, lesson.labels[batch.index])
 
 
 def test_an_epoch_shows_every_sample_once_and_another_epoch_in_another_order():
     stage, lesson, _ = prepared(tiny())
     first = [draw(step, stage, lesson) for step in range(30)]
-    assert {epoch for _, epoch in first} == {0}
-    shown = torch.cat([batch.index for batch, _ in first])
+    assert {batch.view for batch in first} == {0}
+    shown = torch.cat([batch.index for batch in first])
     assert sorted(shown.tolist()) == lesson.pool.tolist()
-    batch, epoch = draw(30, stage, lesson)
-    assert epoch == 1
-    assert not torch.equal(batch.index, first[0][0].index)
+    batch = draw(30, stage, lesson)
+    assert batch.view == 1
+    assert not torch.equal(batch.index, first[0].index)
 
 
 def test_the_view_of_a_sample_changes_with_the_epoch_alone():
@@ -148,8 +149,8 @@ def test_the_view_of_a_sample_changes_with_the_epoch_alone():
         for epoch in (0, 1)
     ]
     for step in range(64):
-        batch, epoch = draw(step, stage, lesson)
-        assert torch.equal(batch.inputs, views[epoch][batch.index])
+        batch = draw(step, stage, lesson)
+        assert torch.equal(batch.inputs, views[step // 32][batch.index])
     same = (views[0] == views[1]).flatten(1).all(1)
     assert float(same.float().mean()) < 1 / 4  # one shift in 25 is met again
 

@@ -35,6 +35,7 @@ def verdict(student: Measured, baseline: Measured | None, gates: tuple[str, ...]
         agreement=0.8,
         confidence=0.95,
         tie_margin=0.005,
+        test_size=1000,
         gates=gates,
     )
 
@@ -74,6 +75,13 @@ def test_the_differences_are_paired_by_seed():
     assert reached.uplift is not None
     assert reached.uplift.values == pytest.approx([0.1, 0.1, 0.1])
     assert reached.outcome == "beats"
+
+
+def test_seeds_that_happen_to_agree_are_no_certainty():
+    reached = verdict(measured(0.504, 0.604), measured(0.5, 0.6))
+    assert reached.uplift is not None
+    assert reached.uplift.low < 0 < reached.uplift.high
+    assert reached.outcome == "inconclusive"
 
 
 def test_gates_are_judged_by_what_was_measured():

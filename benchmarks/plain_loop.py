@@ -135,7 +135,14 @@ def plain(stage: Stage, lesson: Lesson) -> nn.Sequential:
 def ours(stage: Stage, lesson: Lesson) -> nn.Sequential:
     """Train with the engine's loop, every event taken."""
     with tempfile.TemporaryDirectory() as folder:
-        loop = train(stage, lesson, Bench(CPU, Path(folder), "benchmark", report_every=0.5))
+        bench = Bench(
+            device=CPU,
+            checkpoints=Path(folder) / "checkpoints",
+            curves=Path(folder) / "curve.jsonl",
+            digest="benchmark",
+            report_every=0.5,
+        )
+        loop = train(stage, lesson, bench)
         while True:
             try:
                 next(loop)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
+from typing import Final, cast
 
 from pydantic import ValidationError
 
@@ -13,6 +18,8 @@ from kdcore.events import Event, StageFinished, StageProgress, VerdictReached, W
 from kdcore.recipe import Recipe
 from kdcore.validation import explain
 from kdcore.yaml_text import read_yaml
+
+INTERRUPTED: Final = 130
 
 
 def main() -> int:
@@ -41,14 +48,26 @@ def main() -> int:
         return 2
     from kdcore.story import distill
 
+    stop = threading.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda _number, _frame: stop.set())
+    story = distill(recipe, arguments.out, inputs=arguments.inputs or arguments.recipe.parent)
     try:
-        for event in distill(
-            recipe, arguments.out, inputs=arguments.inputs or arguments.recipe.parent
-        ):
-            _tell(event, as_json=arguments.json)
+        # Closing is what makes the loop save a checkpoint.
+        with closing(cast("Generator[Event]", story)):
+            for event in story:
+                _tell(event, as_json=arguments.json)
+                if stop.is_set():
+                    break
     except KdcoreError as error:
-        _complain(f"{error.code}: {error}" + (f" ({error.hint})" if error.hint else ""))
+        _complain(f"{error.code}: {error} ({error.hint})")
         return 1
+    except OSError as error:
+        _complain(f"cannot work in {arguments.out}: {error}")
+        return 1
+    if stop.is_set():
+        _complain("stopped and saved; the same command goes on from here")
+        return INTERRUPTED
     return 0
 
 

@@ -55,6 +55,7 @@ def latest(folder: Path, digest: str) -> tuple[int, dict[str, Any]] | None:
     for path in reversed(_steps(folder)):
         manifest = _read_manifest(path)
         if manifest is None or _sha256(path / _STATE) != manifest["sha256"]:
+            shutil.rmtree(path.with_suffix(".bad"), ignore_errors=True)
             path.rename(path.with_suffix(".bad"))
             continue
         if manifest["digest"] != digest:

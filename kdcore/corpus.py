@@ -17,6 +17,8 @@ from kdcore.tensors import HIDDEN
 _SPLIT_SEED = 0
 _IMAGE_DIMENSIONS = 3
 _SHOWN = 5
+_MAX_CLASSES = 100_000
+_MAX_GAP = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,7 @@ def _check(source: Source, spec: Dataset) -> None:
             f"training samples have shape {tuple(source.train.inputs.shape[1:])}, "
             f"test samples {tuple(source.test.inputs.shape[1:])}; they must be equal"
         )
-    named = source.train.labels[source.train.labels != HIDDEN]
-    if bool((named == named[:1]).all()):
-        raise DataError("the training labels name fewer than two classes; that is nothing to learn")
+    _check_classes(source)
     if spec.validation_size >= len(source.train.labels):
         raise DataError(
             f"data.validation_size is {spec.validation_size}, "
@@ -143,4 +143,19 @@ def _check(source: Source, spec: Dataset) -> None:
         raise DataError(
             "data.augmentation is for images (channels, height, width); "
             f"the samples have shape {tuple(source.train.inputs.shape[1:])}"
+        )
+
+
+def _check_classes(source: Source) -> None:
+    named = source.train.labels[source.train.labels != HIDDEN]
+    if bool((named == named[:1]).all()):
+        raise DataError("the training labels name fewer than two classes; that is nothing to learn")
+    labels = torch.cat([source.train.labels, source.test.labels])
+    known = cast("Tensor", labels[labels != HIDDEN].unique())
+    highest, present = int(labels.max()), len(known)
+    if highest >= _MAX_CLASSES or highest + 1 > _MAX_GAP * present:
+        raise DataError(
+            f"the labels go up to {highest} and name {present} classes; "
+            "they are to count from 0 without wide gaps",
+            hint="number the classes 0, 1, 2 and so on",
         )

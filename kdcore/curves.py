@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
-from typing import cast
+from pathlib import Path
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
 
 from kdcore.errors import NonFiniteLossError
 from kdcore.events import Metrics
+from kdcore.files import disk_full_is_named, write_file
 from kdcore.plan import Stage
+
+Columns: TypeAlias = dict[str, list[int | float | None]]
 
 
 class Curves:
-    """Points that were not reported yet."""
+    """The points of a stage: those that were not reported yet, and a file of those that were.
 
-    def __init__(self, stage: Stage) -> None:
-        """Start empty."""
+    The file is for the next attempt: what this one told may be lost with whoever it was told to,
+    while the checkpoint behind it is safe. An attempt that goes on tells the whole curve once more.
+    """
+
+    def __init__(self, stage: Stage, file: Path) -> None:
+        """Keep the reported points in `file`."""
         self._stage = stage
+        self._file = file
         names = [objective.name for objective in stage.objectives]
         self._terms = [
             f"loss/{name}" if names.count(name) == 1 else f"loss/{name}-{place}"
@@ -67,10 +78,7 @@ class Curves:
             NonFiniteLossError: as `check`.
         """
         rows = self.check()
-        columns: dict[str, list[int | float | None]] = {
-            "step": [*self._steps],
-            "learning_rate": [*self._rates],
-        }
+        columns: Columns = {"step": [*self._steps], "learning_rate": [*self._rates]}
         for place, name in enumerate(["loss", *self._terms]):
             columns[name] = [row[place] for row in rows]
         if self._validation:
@@ -78,4 +86,24 @@ class Curves:
         if rows:
             self.latest["loss"] = rows[-1][0]
         self._steps, self._rates, self._losses, self._validation = [], [], [], {}
+        with disk_full_is_named(), self._file.open("a") as file:
+            file.write(json.dumps(columns) + "\n")
+        return self._told(columns)
+
+    def retell(self, step: int) -> Metrics:
+        """Return the points up to a step that earlier attempts reported; forget later ones."""
+        points: dict[int, dict[str, int | float | None]] = {}
+        for line in self._file.read_text().splitlines() if self._file.exists() else []:
+            with contextlib.suppress(ValueError):  # the last line of a killed attempt may be torn
+                told: Columns = json.loads(line)
+                for row in zip(*told.values(), strict=True):
+                    points[int(row[0] or 0)] = dict(zip(told, row, strict=True))
+        kept = [points[place] for place in sorted(points) if place <= step]
+        names = dict.fromkeys(name for point in kept for name in point)
+        columns: Columns = {name: [point.get(name) for point in kept] for name in names}
+        # A file of its own: an earlier attempt that still lives must not write into ours.
+        write_file(self._file, (json.dumps(columns) + "\n").encode())
+        return self._told(columns or {"step": []})
+
+    def _told(self, columns: Columns) -> Metrics:
         return Metrics(stage=self._stage.name, seed=self._stage.seed, columns=columns)

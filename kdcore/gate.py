@@ -32,7 +32,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_LINE = re.compile(r"\s*([A-Za-z_.]+)\s*(>=|<=|>|<)\s*([^\s<>=]+)\s*")
+_LINE = re.compile(r"\s*([A-Za-z_.]+)\s*(>=|<=|>|<)\s*([-+0-9.eE]+)\s*")
 
 
 class Gate(Record):

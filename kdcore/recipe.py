@@ -64,6 +64,12 @@ def _readable(line: str) -> str:
     return line
 
 
+def _one_line(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError(f"found {name!a}; expected one line of printable characters")
+    return name
+
+
 def _distinct(seeds: list[int]) -> list[int]:
     if len(set(seeds)) != len(seeds):
         raise ValueError(f"found {seeds}; expected every seed once")
@@ -118,7 +124,9 @@ class Runtime(Record):
 class Recipe(Record):
     """One run: who teaches whom what, on which data, how long, and what must come out."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)] | None = (
+        None
+    )
     """What people call the run."""
     teacher: Annotated[Teacher, BeforeValidator(_network)]
     """The network that knows."""
@@ -190,6 +198,20 @@ class Recipe(Record):
                 {"pointer": "/objectives"},
             )
         gated = {Gate.parse(line).metric for line in self.gates}
+        if self.training.load_best_model_at_end and not self.data.validation_size:
+            raise PydanticCustomError(
+                "no_validation",
+                "found load_best_model_at_end but no validation samples; "
+                "expected data.validation_size above 0",
+                {"pointer": "/training/load_best_model_at_end"},
+            )
+        if "uplift.low" in gated and len(self.seeds) == 1:
+            raise PydanticCustomError(
+                "gate_on_one_seed",
+                "found a gate on uplift.low and one seed, which has no interval; "
+                "expected at least two seeds",
+                {"pointer": "/gates"},
+            )
         if not self.baseline.enabled and (lost := sorted(gated & _NEED_A_BASELINE)):
             raise PydanticCustomError(
                 "gate_without_baseline",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kdcore.recipe import Recipe
 from kdcore.verdict import Measured, Verdict
 
@@ -11,7 +13,7 @@ _MARKS = {True: "✅", False: "❌"}
 def report(recipe: Recipe, verdict: Verdict, seed: int) -> str:
     """Return the report of a run: fit for a pull request's comment."""
     lines = [
-        f"# {recipe.name or 'Distillation'}: {verdict.outcome}",
+        f"# {_plain(recipe.name or 'Distillation')}: {verdict.outcome}",
         "",
         verdict.sentence,
         "",
@@ -43,7 +45,7 @@ def model_card(recipe: Recipe, verdict: Verdict, seed: int) -> str:
         "tags: [knowledge-distillation]",
         "---",
         "",
-        f"# {recipe.name or 'A distilled student'}",
+        f"# {_plain(recipe.name or 'A distilled student')}",
         "",
         verdict.sentence,
         "",
@@ -69,6 +71,11 @@ def model_card(recipe: Recipe, verdict: Verdict, seed: int) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def _plain(name: str) -> str:
+    """Return a name that is text and nothing else in Markdown."""
+    return re.sub(r"([\\`*_\[\]<>#|!])", r"\\\1", name)
 
 
 def _table(verdict: Verdict) -> list[str]:

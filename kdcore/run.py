@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,14 +100,14 @@ def _claim_folder(workdir: Path, digest: str) -> None:
     Raises:
         CheckpointError: it is another run's.
     """
-    mark = workdir / "run.json"
-    if mark.exists():
-        if json.loads(mark.read_bytes()).get("digest") != digest:
+    mark = workdir / "run.digest"
+    if mark.exists() and mark.stat().st_size:
+        if mark.read_text() != digest:
             raise CheckpointError(
                 "the working folder belongs to another recipe, or the data has changed since"
             )
         return
-    write_file(mark, json.dumps({"digest": digest}).encode())
+    write_file(mark, digest.encode())
 
 
 def _sha256(file: Path | None) -> str:

@@ -36,6 +36,8 @@ class Bench:
 
     device: torch.device
     checkpoints: Path
+    curves: Path
+    """File of the points that were reported."""
     digest: str
     """Of the recipe and the data: a checkpoint of another is refused."""
     report_every: float
@@ -97,7 +99,8 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
         total_steps=stage.total_steps,
         parameters=count_parameters(run.network),
     )
-    curves = Curves(stage)
+    curves = Curves(stage, bench.curves)
+    yield curves.retell(run.step)
     evaluate_every = stage.training.eval_steps or max(stage.total_steps // _DEFAULT_EVALUATIONS, 1)
     first_step, started, reported = run.step, time.monotonic(), time.monotonic()
     try:

@@ -18,6 +18,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from kdcore.curves import Curves
+from kdcore.errors import WeightsError
 from kdcore.evaluate import score
 from kdcore.events import (
     Event,
@@ -79,13 +81,10 @@ def _finish(stage: Stage, run: Run) -> Tale:
     started = time.monotonic()
     weights = run.workdir / "stages" / f"{stage.name}.safetensors"
     record = weights.with_suffix(".json")
-    reused = record.exists()
-    if reused:
-        shape, classes = run.corpus.input_shape, run.corpus.num_classes
-        network = build(stage.model, shape, classes, seed=0).to(run.device)
-        load_weights(network, weights, weights.name)
-        network.eval()
-        scores = cast("dict[str, float]", json.loads(record.read_bytes()))
+    finished = _finished(stage, weights, record, run)
+    if finished:
+        network, scores = finished
+        yield Curves(stage, _curves(stage, run)).retell(stage.total_steps)
     else:
         network = yield from _train(stage, run)
         scores = score(network, run.corpus.test, run.teacher_logits)
@@ -102,8 +101,27 @@ def _finish(stage: Stage, run: Run) -> Tale:
         step=stage.total_steps,
         seconds=time.monotonic() - started,
         scores=scores,
-        reused=reused,
+        reused=bool(finished),
     )
+
+
+def _finished(
+    stage: Stage, weights: Path, record: Path, run: Run
+) -> tuple[nn.Sequential, dict[str, float]] | None:
+    """Return what an earlier attempt made of a stage; what is damaged is made again."""
+    if not record.exists():
+        return None
+    network = build(stage.model, run.corpus.input_shape, run.corpus.num_classes, seed=0)
+    try:
+        load_weights(network, weights, weights.name)
+        return network.to(run.device), cast("dict[str, float]", json.loads(record.read_bytes()))
+    except (WeightsError, ValueError):
+        record.unlink()
+        return None
+
+
+def _curves(stage: Stage, run: Run) -> Path:
+    return run.workdir / "curves" / f"{stage.name}.jsonl"
 
 
 def _train(stage: Stage, run: Run) -> Generator[Event, None, nn.Sequential]:
@@ -119,7 +137,11 @@ def _train(stage: Stage, run: Run) -> Generator[Event, None, nn.Sequential]:
         augmentation=run.recipe.data.augmentation,
     )
     bench = Bench(
-        run.device, run.workdir / "checkpoints" / stage.name, run.digest, run.report_every
+        device=run.device,
+        checkpoints=run.workdir / "checkpoints" / stage.name,
+        curves=_curves(stage, run),
+        digest=run.digest,
+        report_every=run.report_every,
     )
     loop = train(stage, lesson, bench)
     try:

@@ -46,11 +46,14 @@ def explain(error: ValidationError, model: type[BaseModel], document: object) ->
                 hint = _nearest(key, known)
             case "union_tag_invalid":
                 known = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
-                message = f"found {context['tag']!r}; expected one of {', '.join(known)}"
-                hint = _nearest(context["tag"], known)
+                tag = str(context["tag"])
+                message = f"found {_shown(tag)}; expected one of {', '.join(known)}"
+                hint = _nearest(tag, known)
                 pointer = pointer or "/"
             case "union_tag_not_found":
                 message = f"found {_shown(fault['input'])} without a name; expected a name"
+            case "model_type" | "dict_type" | "model_attributes_type":
+                message = f"found {_shown(fault['input'])}; expected an object"
             case "missing":
                 message = "found nothing; this key is required"
             case "value_error":

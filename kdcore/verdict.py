@@ -191,8 +191,9 @@ def reach_verdict(  # noqa: PLR0913  # all that a verdict rests on, by name
         outcome=outcome,
         sentence=_sentence(outcome, uplift, keeps, compared=baseline is not None),
         rule=(
-            f"paired difference of test accuracy to the same student without distillation; "
-            f"{confidence:.0%} Student-t interval over the seeds: above 0 beats, below 0 loses, "
+            "paired difference of test accuracy to the same student without distillation; "
+            f"{100 * confidence:g}% Student-t interval over the seeds: above 0 beats, "
+            f"below 0 loses, "
             f"within ±{tie_margin:g} ties, otherwise inconclusive; a spread below one test sample "
             f"counts as one"
         ),

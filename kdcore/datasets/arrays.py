@@ -46,15 +46,17 @@ class Arrays(Dataset):
                 raise DataError(
                     f"{self.path}: x_{part} has type {x.dtype}; uint8 or floating is expected"
                 )
+            if x.ndim < 2:  # noqa: PLR2004  # a sample is at least a vector
+                raise DataError(f"{self.path}: x_{part} has shape {x.shape}; (N, D) is the least")
             if y.dtype.kind not in "iu" or y.ndim != 1:
                 raise DataError(
                     f"{self.path}: y_{part} has type {y.dtype} and shape {y.shape}; "
                     "one integer a sample is expected"
                 )
-            values = torch.from_numpy(x).float()  # pyright: ignore[reportUnknownMemberType]
+            values = torch.from_numpy(x.astype("float32"))
             if x.dtype.kind == "u":
                 values = values / 255
-            labels = torch.from_numpy(y.astype("int64"))  # pyright: ignore[reportUnknownMemberType]
+            labels = torch.from_numpy(y.astype("int64"))
             parts.append(Samples(values, labels))
         train, test = parts
         classes = max((int(part.labels.max()) for part in parts if len(part.labels)), default=-1)
@@ -77,7 +79,7 @@ def _load(file: Path, shown: str) -> dict[str, NDArray[np.generic]]:
         raise DataError(
             f"{shown}: no such file in the inputs folder", hint="put the .npz file there"
         ) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{shown}: not a readable .npz file ({error})",
             hint="save arrays of numbers with numpy.savez; pickled objects are refused",

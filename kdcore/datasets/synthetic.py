@@ -13,14 +13,17 @@ Source
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from kdcore.dataset import Dataset, Samples, Source
 from kdcore.lazy import torch
 
+_MAX_NUMBERS = 2**28
 Size = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
@@ -42,6 +45,17 @@ class Synthetic(Dataset):
     """Standard deviation around the centres, which lie about sqrt(2 D) apart."""
     data_seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Seed of centres and noise; the job's own seeds leave the data as they are."""
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> Self:
+        numbers = (self.train_size + self.test_size + self.num_classes) * math.prod(self.shape)
+        if numbers > _MAX_NUMBERS:
+            raise PydanticCustomError(
+                "too_large",
+                "found {numbers} numbers in all; expected at most {limit}",
+                {"numbers": numbers, "limit": _MAX_NUMBERS},
+            )
+        return self
 
     def read(self, inputs: Path) -> Source:
         """Draw the clouds."""

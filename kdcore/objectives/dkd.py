@@ -66,7 +66,7 @@ class DKDMethod(Method):
     """Factor of the target-class term."""
     beta: Annotated[float, Field(ge=0, le=1e6)] = 8.0
     """Factor of the non-target-class term."""
-    temperature: Annotated[float, Field(gt=0, le=1000)] = 4.0
+    temperature: Annotated[float, Field(ge=0.001, le=1000)] = 4.0
     """Softening temperature T of both networks."""
     warmup_epochs: Annotated[float, Field(ge=0, le=10_000)] = 20.0
     """Epochs over which DKD grows to full strength."""

@@ -51,7 +51,7 @@ class KDMethod(Method):
     title: ClassVar[str] = "Knowledge distillation"
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.9
     """Share of the teacher in the loss; the labels have the rest."""
-    temperature: Annotated[float, Field(gt=0, le=1000)] = 4.0
+    temperature: Annotated[float, Field(ge=0.001, le=1000)] = 4.0
     """Softening temperature T of both networks."""
 
     def axes(self) -> dict[str, JsonValue]:

@@ -57,7 +57,7 @@ class TAKDMethod(Method):
     """The networks between teacher and student, largest first."""
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.9
     """Share of the teacher in the loss of each link (the paper's lambda, which it tunes)."""
-    temperature: Annotated[float, Field(gt=0, le=1000)] = 4.0
+    temperature: Annotated[float, Field(ge=0.001, le=1000)] = 4.0
     """Softening temperature of each link (the paper's tau, which it tunes)."""
 
     def axes(self) -> dict[str, JsonValue]:

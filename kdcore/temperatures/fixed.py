@@ -28,7 +28,7 @@ class Fixed(Temperature):
     """The same temperature for every sample and step."""
 
     name: Literal["fixed"] = "fixed"
-    value: Annotated[float, Field(gt=0, le=1000)] = 4.0
+    value: Annotated[float, Field(ge=0.001, le=1000)] = 4.0
     """Temperature T; 1 leaves the logits as they are."""
 
     def soften(self, seen: Seen, heads: nn.Module | None) -> Softened:

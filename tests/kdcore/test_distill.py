@@ -189,6 +189,13 @@ def test_a_diverging_run_fails_at_the_step_and_tells_only_numbers_before(tmp_pat
         ({"y_train": np.arange(40) / 2}, "one integer a sample"),
         ({"x_train": np.array(["a"] * 40)}, "uint8 or floating"),
         ({"x_test": np.zeros((12, 5), "float32")}, "must be equal"),
+        (
+            {"x_train": np.zeros(40, "float32"), "x_test": np.zeros(12, "float32")},
+            "has shape (40,)",
+        ),
+        ({"x_train": np.float32(1)}, "has shape ()"),
+        ({"y_test": np.full(12, 2**40)}, "go up to 1099511627776"),
+        ({"y_train": np.arange(40) % 2 * 50}, "without wide gaps"),
         ({"y_test": None}, "no array y_test"),
         ({"x_train": np.array([{}] * 40, dtype=object)}, "not a readable .npz"),
     ],
@@ -201,9 +208,12 @@ def test_bad_arrays_are_refused_with_what_was_found(tmp_path, changes, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no zip at all", b"PK\x03\x04broken"])
+@pytest.mark.parametrize("content", [None, b"", b"no zip at all", b"PK\x03\x04broken", b"npy"])
 def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
-    if content is not None:
+    if content == b"npy":
+        np.save(tmp_path / "one.npy", np.zeros(3))
+        (tmp_path / "one.npy").rename(tmp_path / "data.npz")
+    elif content is not None:
         (tmp_path / "data.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"data\.npz"):
         list(distill(on_arrays(), tmp_path / "o", inputs=tmp_path))
@@ -247,6 +257,14 @@ def test_arrays_of_bytes_are_scaled_to_one_and_unlabelled_ones_are_used(tmp_path
     assert float(source.train.inputs.max()) <= 1
     events = list(distill(on_arrays(), tmp_path / "out", inputs=tmp_path))
     assert any(isinstance(event, VerdictReached) for event in events)
+
+
+@pytest.mark.parametrize("kind", [">f4", "longdouble", "float16"])
+def test_arrays_of_any_floating_type_are_read(tmp_path, kind):
+    save_arrays(tmp_path, x_train=np.ones((40, 6), kind), y_train=np.arange(40).astype(">i2") % 3)
+    source = Arrays(path="data.npz").read(tmp_path)
+    assert source.train.inputs.dtype == torch.float32
+    assert float(source.train.inputs.min()) == 1
 
 
 def test_a_weak_teacher_and_a_single_seed_are_warned_about(tmp_path):

@@ -71,7 +71,7 @@ def test_the_digest_is_of_what_is_computed():
             "/method/assistants/0/hiden",
             "did you mean 'hidden'?",
         ),
-        ({"temperature": 0}, "/temperature/value", "greater than 0"),
+        ({"temperature": 0}, "/temperature/value", "0.001"),
         ({"temperature": True}, "/temperature", "found True"),
         ({"objectives": []}, "/objectives", "at least 1"),
         ({"objectives": [{"name": "kd", "weight": 0}]}, "/objectives", "follows the teacher"),
@@ -99,7 +99,15 @@ def test_the_digest_is_of_what_is_computed():
             "/student/model/hidden/0",
             "65536",
         ),
-        ({"teacher": None}, "/teacher", "found None"),
+        ({"teacher": None}, "/teacher", "found None; expected an object"),
+        ({"name": "two\nlines"}, "/name", "one line"),
+        ({"data": {"name": "synthetic", "shape": [4096, 4096, 4096]}}, "/data", "at most"),
+        (
+            {"data": {"name": "synthetic"}, "training": {"load_best_model_at_end": True}},
+            "/training/load_best_model_at_end",
+            "validation_size",
+        ),
+        ({"gates": ["uplift.low > 0"]}, "/gates", "at least two seeds"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(changes, pointer, words):
@@ -133,9 +141,18 @@ def test_yaml_that_cannot_be_read_or_unfolds_is_refused(text):
         read_yaml(text)
 
 
+def test_a_name_is_text_in_the_report():
+    from kdcore.report import _plain
+
+    assert _plain("# <b>[x](y)") == r"\# \<b\>\[x\](y)"
+
+
 def test_yaml_has_jsons_values_only():
-    assert read_yaml("{a: 1e-3, b: 2024-01-01, c: [1, true, null]}") == {
+    assert read_yaml(
+        "{a: 1e-3, b: 2024-01-01, c: [1, true, null], d: [010, 1:30, 1_0, -2, .5, 1.]}"
+    ) == {
         "a": 0.001,
         "b": "2024-01-01",
         "c": [1, True, None],
+        "d": ["010", "1:30", "1_0", -2, 0.5, 1.0],
     }

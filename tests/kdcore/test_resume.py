@@ -43,13 +43,15 @@ def weights(folder: Path) -> dict[str, bytes]:
     }
 
 
-def curve(events: list[Event]) -> dict[tuple[str, int], list[float | None]]:
-    """Return the point of every stage and step; what was run again replaces what was lost."""
-    points: dict[tuple[str, int], list[float | None]] = {}
+def curve(events: list[Event]) -> dict[tuple[str, int], dict[str, float]]:
+    """Return the point of every stage and step; what was told again replaces what was told."""
+    points: dict[tuple[str, int], dict[str, float]] = {}
     for event in events:
         if isinstance(event, Metrics):
             for row in zip(*event.columns.values(), strict=True):
-                points[event.stage, int(row[0] or 0)] = list(row)
+                values = dict(zip(event.columns, row, strict=True))
+                known = {name: value for name, value in values.items() if value is not None}
+                points[event.stage, int(known["step"])] = known
     return points
 
 
@@ -84,8 +86,9 @@ def test_stopped_at_any_kind_of_event_it_loses_no_point_of_a_curve(kind, tmp_pat
             told.append(event)
             if event.type == kind:
                 break
-    told += distill(tiny(), tmp_path / "cut", report_every=60)
-    assert curve(told) == curve(whole)
+    again = list(distill(tiny(), tmp_path / "cut", report_every=60))
+    assert curve(told + again) == curve(whole)
+    assert curve(again) == curve(whole), "what the first attempt told may have been lost"
 
 
 def test_after_a_resume_the_end_of_the_run_is_not_before_the_end_of_the_stage(tmp_path):
@@ -156,6 +159,46 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
     list(distill(tiny(), tmp_path / "cut"))
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
     assert whole
+
+
+@pytest.mark.parametrize(
+    "name", ["stages/teacher.safetensors", "stages/teacher.json", "run.digest"]
+)
+@pytest.mark.parametrize("content", [b"", b"garbage", None])
+def test_a_damaged_result_is_made_again(tmp_path, name, content):
+    whole = list(distill(tiny(), tmp_path / "whole"))
+    with closing(distill(tiny(), tmp_path / "cut")) as events:
+        next(event for event in events if isinstance(event, StageFinished) and event.seed == 0)
+        next(events)
+    if content is None:
+        (tmp_path / "cut" / name).unlink()
+    else:
+        (tmp_path / "cut" / name).write_bytes(content)
+    if (name, content) == ("run.digest", b"garbage"):
+        with pytest.raises(CheckpointError):
+            list(distill(tiny(), tmp_path / "cut"))
+        return
+    again = list(distill(tiny(), tmp_path / "cut"))
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert curve(again) == curve(whole)
+
+
+@pytest.mark.slow
+def test_a_command_line_that_is_interrupted_saves_and_goes_on(tmp_path):
+    document = {**TINY, "training": {**TINY["training"], "max_steps": 20_000, "save_steps": 10**6}}
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(document))
+    command = [sys.executable, "-m", "kdcore", str(recipe), str(tmp_path / "out"), "--json"]
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert child.stdout is not None
+        while b"stage.progress" not in child.stdout.readline():
+            pass
+        child.send_signal(signum)
+        _, said = child.communicate()
+        assert child.returncode == 130
+        assert b"goes on from here" in said
+        assert list((tmp_path / "out/checkpoints/teacher").glob("step-*"))
 
 
 def test_another_recipe_is_refused_in_a_used_folder(tmp_path):

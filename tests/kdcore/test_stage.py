@@ -42,7 +42,11 @@ def prepared(recipe: Recipe, role: str = "student") -> tuple[Stage, Lesson, Corp
 
 
 def trained(stage: Stage, lesson: Lesson, folder: Path) -> nn.Sequential:
-    loop = train(stage, lesson, Bench(CPU, folder, "digest", report_every=60))
+    loop = train(
+        stage,
+        lesson,
+        Bench(CPU, folder / "checkpoints", folder / "curve.jsonl", "digest", report_every=60),
+    )
     while True:
         try:
             next(loop)

@@ -67,7 +67,9 @@ def test_features_reach_an_objective_and_its_learned_part_is_trained(tmp_path):
 def test_a_run_with_learned_parts_that_was_stopped_ends_with_the_same_student(tmp_path):
     stage, lesson = hinted()
     whole = trained(stage, lesson, tmp_path / "whole").state_dict()
-    bench = Bench(CPU, tmp_path / "cut", "digest", report_every=0)
+    bench = Bench(
+        CPU, tmp_path / "cut/checkpoints", tmp_path / "cut/curve.jsonl", "digest", report_every=0
+    )
     with closing(train(stage, lesson, bench)) as loop:
         next(event for event in loop if isinstance(event, StageProgress) and event.step == 17)
     cut = trained(stage, lesson, tmp_path / "cut").state_dict()

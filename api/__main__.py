@@ -61,8 +61,6 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    # Alembic counts its plugins aloud; only migrations are news.
-    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     try:
         listener = _listen(settings.host, settings.port)
     except OSError as error:

@@ -11,21 +11,27 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from itertools import islice
+from typing import Any, Final
 
 from starlette.requests import Request
 
 from api.problems import PayloadProblem, Problem
 from api.schemas import FieldError
+from jobs.documents import (
+    MAX_DEPTH,
+    DocumentTooLarge,
+    Flaw,
+    find_flaws,
+    integer,
+    not_finite,
+    too_deep,
+)
 from kdcore.errors import RecipeError
 from kdcore.yaml_text import read_yaml
 
-MAX_DEPTH: Final = 64
-"""Containers inside containers; a recipe needs six."""
 MAX_ERRORS: Final = 50
 """Errors told at once; a body with more is not read by people."""
-MAX_VALUES: Final = 5_000
-"""Values in one document; a recipe has about a hundred."""
 MAX_YAML_BYTES: Final = 65_536
 """YAML is read some hundred times slower than JSON, so its limit is lower."""
 READ_TIMEOUT_SECONDS: Final = 30.0
@@ -34,10 +40,7 @@ READ_TIMEOUT_SECONDS: Final = 30.0
 _JSON_TYPES: Final = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json")
 _YAML_TYPES: Final = re.compile(r"(?:application|text)/(?:x-|vnd\.)?yaml")
 _BRACKETS: Final = re.compile(rb"[\[\]{}]")
-_INT64: Final = 2**63
 _MAX_DIGITS: Final = 19
-_SHOWN: Final = 80
-_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,46 +117,24 @@ def _too_large(found: str, limit: int) -> Problem:
     )
 
 
-class _Fault:
-    """Stands in a parsed document where a value was found that cannot be accepted."""
-
-    def __init__(self, code: str, message: str, *, pointer: str = "") -> None:
-        self.code = code
-        self.message = message
-        self.pointer = pointer
-
-
-def _integer(digits: str) -> int | _Fault:
-    if len(digits.lstrip("-")) <= _MAX_DIGITS and -_INT64 <= (value := int(digits)) < _INT64:
-        return value
-    return _Fault(
-        "integer_out_of_range",
-        f"found an integer of {len(digits.lstrip('-'))} digits; expected one that fits 64 bits",
-    )
-
-
-def _real(digits: str) -> float | _Fault:
+def _real(digits: str) -> float | Flaw:
     value = float(digits)
     if math.isfinite(value):
         return value
-    return _Fault("number_out_of_range", f"found {digits[:40]}; expected a number below 1.8e308")
-
-
-def _constant(word: str) -> _Fault:
-    return _Fault("not_finite", f"found {word}; expected a finite number")
+    return Flaw("number_out_of_range", f"found {digits[:40]}; expected a number below 1.8e308")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for key, value in pairs:
         if key in members:
-            value = _Fault("duplicate_key", f"found the key {key[:80]!r} twice; expected it once")  # noqa: PLW2901
+            value = Flaw("duplicate_key", f"found the key {key[:80]!r} twice; expected it once")  # noqa: PLW2901
         members[key] = value
     return members
 
 
 _DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_real, parse_int=_integer, parse_constant=_constant
+    object_pairs_hook=_object, parse_float=_real, parse_int=integer, parse_constant=not_finite
 )
 
 
@@ -164,7 +145,8 @@ def _refusal(code: str, message: str, hint: str | None = None) -> PayloadProblem
 
 
 def _too_deep() -> PayloadProblem:
-    return _refusal("too_deep", f"found deeper nesting than {MAX_DEPTH}; expected less")
+    error = too_deep()
+    return _refusal(error.code, str(error))
 
 
 def _read_json(content: bytes) -> object:
@@ -200,86 +182,16 @@ def _read_yaml(content: bytes) -> object:
         raise _too_deep() from None
 
 
-class _Place:
-    """Where a value stands; spelt out only when something is wrong, since keys may be long."""
-
-    __slots__ = ("depth", "key", "parent")
-
-    def __init__(self, parent: _Place | None, key: object) -> None:
-        self.parent = parent
-        self.key = key
-        self.depth: int = parent.depth + 1 if parent else 0
-
-    def pointer(self) -> str:
-        tokens: list[str] = []
-        here: _Place = self
-        while here.parent is not None:
-            # A key that no pointer can hold is shown with the sign for "unreadable".
-            text = (
-                str(here.key)[:_SHOWN].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-            )
-            tokens.append("/" + text.replace("~", "~0").replace("/", "~1"))
-            here = here.parent
-        return "".join(reversed(tokens))
-
-
 def _faults(document: object) -> list[FieldError]:
-    """Walk the whole document, without recursion, and say what cannot be accepted and where."""
-    errors: list[FieldError] = []
-    waiting: list[tuple[_Place, object]] = [(_Place(None, ""), document)]
-    seen = 0
-    while waiting and len(errors) < MAX_ERRORS:
-        place, value = waiting.pop()
-        seen += 1
-        members: list[tuple[object, object]] = []
-        if isinstance(value, dict):
-            members = list(cast("dict[object, object]", value).items())
-            errors += [
-                FieldError(
-                    pointer=place.pointer(), code=fault.code, message=f"in a key: {fault.message}"
-                )
-                for key, _ in members
-                if (fault := _scalar_fault(key, key=True))
-            ]
-        elif isinstance(value, list):
-            members = list(enumerate(cast("list[object]", value)))
-        elif fault := _scalar_fault(value):
-            errors.append(
-                FieldError(pointer=place.pointer(), code=fault.code, message=fault.message)
-            )
-        if members and place.depth >= MAX_DEPTH:
-            raise _too_deep()
-        if seen + len(waiting) + len(members) > MAX_VALUES:
-            raise _refusal(
-                "too_many_values", f"found more than {MAX_VALUES} values; expected fewer"
-            )
-        waiting += [(_Place(place, key), child) for key, child in reversed(members)]
-    return errors[:MAX_ERRORS]
+    try:
+        flaws = list(islice(find_flaws(document), MAX_ERRORS))
+    except DocumentTooLarge as error:
+        raise _refusal(error.code, str(error)) from None
+    return [
+        FieldError(pointer=_pointer(flaw.path), code=flaw.code, message=flaw.message)
+        for flaw in flaws
+    ]
 
 
-def _scalar_fault(value: object, *, key: bool = False) -> _Fault | None:
-    fault: _Fault | None = None
-    match value:
-        case _Fault():
-            fault = value
-        case str() if "\0" in value:
-            fault = _Fault("nul_character", "found a NUL character; expected text without it")
-        case str() if _SURROGATE.search(value):
-            fault = _Fault("lone_surrogate", "found half of a surrogate pair; expected whole text")
-        case str():
-            pass
-        case _ if key:
-            fault = _Fault("key_not_text", f"found {value!r:.40}; expected text")
-        case bool() | None:
-            pass
-        case int() if not -_INT64 <= value < _INT64:
-            bits = value.bit_length()
-            fault = _Fault("integer_out_of_range", f"found an integer of {bits} bits; expected 64")
-        case float() if not math.isfinite(value):
-            fault = _constant(str(value))
-        case int() | float():
-            pass
-        case _:
-            kind = type(value).__name__
-            fault = _Fault("not_json", f"found a {kind}; expected JSON's types: put it in quotes")
-    return fault
+def _pointer(path: tuple[int | str, ...]) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)

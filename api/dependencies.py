@@ -46,7 +46,7 @@ class House:
         """
         if self._database is None:
             self._database = open_database(self.settings)
-        self.settings.artifacts.mkdir(parents=True, exist_ok=True)
+        self.store.prepare()
 
     def close(self) -> None:
         """End the streams and let go of everything."""

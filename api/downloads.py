@@ -55,7 +55,7 @@ class StoredFile:
                 "artifact_gone",
                 f"artifact {self.name!r} was stored with {self.size_bytes} bytes;"
                 f" found {found} in the store",
-                hint="retry the job to make it again",
+                hint="post the job's spec again to make it anew",
             )
         content.seek(0)
         return content

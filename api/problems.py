@@ -15,7 +15,6 @@ from starlette.responses import Response
 from api.schemas import FieldError, MirroredError, ProblemBody
 from jobs import errors as ledger
 from jobs.database import UNREACHABLE
-from jobs.states import Verb
 from kdcore.errors import KdcoreError
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -67,8 +66,6 @@ STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (ledger.SchemaOutOfDate, 503),
     (KdcoreError, 422),
 )
-OFFERED: Final = (Verb.CANCEL, Verb.RETRY)
-"""Verbs that have a route; the ledger knows some that have none yet."""
 
 _CODES: Final = {
     400: "bad_request",
@@ -115,12 +112,13 @@ def _domain_problem(error: Exception, status: int) -> Problem:
     message = str(error)
     match error:
         case ledger.IllegalTransition():
-            legal = ", ".join(verb for verb in error.legal if verb in OFFERED) or "none"
             # The openai clients send a 409 again unless told not to.
             headers = {"X-Should-Retry": "false"}
-            return Problem(status, code, message, hint=f"legal now: {legal}", headers=headers)
+            return Problem(status, code, message, hint=hint, headers=headers)
         case ledger.ArtifactNotFound() if error.gone:
-            return Problem(410, "artifact_gone", message, hint="retry the job to make it again")
+            return Problem(
+                410, "artifact_gone", message, hint="post the job's spec again to make it anew"
+            )
         case KdcoreError():
             errors = [FieldError(pointer="", code=code, message=message, hint=hint)]
             return Problem(status, code, message, hint=hint, errors=errors)

@@ -1,19 +1,20 @@
 """The artifact store: a folder. Content is complete and verified before its name exists."""
 
-import errno
 import hashlib
 import os
 import re
+import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from jobs.errors import ArtifactNotFound, ArtifactRefused, StoreFull
+from kdcore.errors import DiskFullError
+from kdcore.files import disk_full_is_named, sync_folder
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 CHUNK_BYTES = 1 << 20
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,23 @@ class ArtifactStore:
         """Keep everything under the folder `root`, which is made when it is needed."""
         self.root = root
 
+    def prepare(self) -> None:
+        """Make the folder, if it is not there.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+
+    def ping(self) -> None:
+        """Try whether content could be kept.
+
+        Raises:
+            OSError: it could not.
+        """
+        with tempfile.NamedTemporaryFile(prefix=".ping-", dir=self.root):
+            pass
+
     def put(self, job_id: str, attempt: int, delivery: Delivery, source: Path) -> str:
         """Copy a file into the store and return its location; putting it again changes nothing.
 
@@ -49,18 +67,16 @@ class ArtifactStore:
         target = self.root / location
         beside = target.with_name(f".{uuid.uuid4().hex}.tmp")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._copy(source, beside, delivery)
-            beside.replace(target)
-            _sync_folder(target.parent)
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise StoreFull(
-                    f"no room in the artifact store for {delivery.name} "
-                    f"({delivery.size_bytes} bytes): {error.strerror}",
-                    hint="free some space; the job goes on from its last checkpoint",
-                ) from error
-            raise
+            with disk_full_is_named():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._copy(source, beside, delivery)
+                beside.replace(target)
+                sync_folder(target.parent)
+        except DiskFullError as error:
+            raise StoreFull(
+                f"no room in the artifact store for {delivery.name} ({delivery.size_bytes} bytes)",
+                hint="free some space; the job goes on from its last checkpoint",
+            ) from error
         finally:
             beside.unlink(missing_ok=True)
         return location
@@ -99,11 +115,3 @@ class ArtifactStore:
 def _open_plain_file(path: Path) -> BinaryIO:
     # A link in a trainer's folder could lead to any file that the worker may read.
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,6 +1,7 @@
 """Transactions: one request or one step of a worker is one of them."""
 
 import json
+import logging
 import math
 import sqlite3
 from collections.abc import Generator
@@ -55,7 +56,11 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _set_up_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
-        self._reading = self.engine.execution_options(read_only=True)
+        self._reading = self.engine.execution_options(
+            **{"read_only": True}
+            if self.is_sqlite
+            else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        )
 
     @contextmanager
     def write(self) -> Generator[Session]:
@@ -65,7 +70,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Generator[Session]:
-        """Yield a session that sees one state and never waits for a writer."""
+        """Yield a session that sees one state, never waits for a writer, and can write nothing."""
         with Session(self._reading, expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -97,6 +102,8 @@ def open_database(settings: Settings) -> Database:
     Raises:
         SchemaOutOfDate: migrations are wanted first, and these settings leave them to the operator.
     """
+    # What Alembic has to say is for whoever migrates by hand.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     database = Database(settings.database_url)
     wanted = database.is_sqlite if settings.migrate is None else settings.migrate
     if wanted:
@@ -181,8 +188,9 @@ def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A plain BEGIN that writes later cannot wait for its turn: it fails with "database is locked".
     reads = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql(f"PRAGMA query_only = {int(reads)}")
+    # A plain BEGIN that writes later cannot wait for its turn: it fails with "database is locked".
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 

@@ -46,9 +46,7 @@ class IllegalTransition(JobError):
     def __init__(self, status: str, verb: str, legal: Sequence[str]) -> None:
         """Name the status, the verb, and the verbs that would fit."""
         ways = ", ".join(legal) or "none"
-        super().__init__(
-            f"a job that is {status} cannot {verb}", hint=f"verbs that fit now: {ways}"
-        )
+        super().__init__(f"a job that is {status} cannot {verb}", hint=f"legal now: {ways}")
         self.status = status
         self.verb = verb
         self.legal = tuple(legal)

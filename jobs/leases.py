@@ -39,7 +39,6 @@ class Wish:
 
     cancel: str | None
     """`graceful` or `now`."""
-    pause: bool
 
 
 class Leases(Journal):
@@ -181,6 +180,4 @@ def _line(event: Mapping[str, Any]) -> Line:
 
 
 def _wish(status: str, cancel_mode: str | None) -> Wish:
-    return Wish(
-        cancel=cancel_mode if status == Status.CANCELLING else None, pause=status == Status.PAUSING
-    )
+    return Wish(cancel=cancel_mode if status == Status.CANCELLING else None)

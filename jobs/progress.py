@@ -24,7 +24,10 @@ def fold_progress(
     for event in events:
         match event["type"]:
             case "run.started":
-                state = {"percent": 0.0, "stages_total": len(event["stages"]), "stages_done": 0}
+                # A later attempt goes on where the one before was, or nearly.
+                state = {"percent": state.get("percent", 0.0)}
+                state["stages_total"] = len(event["stages"])
+                state["stages_done"] = 0
                 state["stages_finished"] = []
             case "stage.progress":
                 state.update({key: event[key] for key in SHOWN})

@@ -37,7 +37,7 @@ class AttemptStatus(StrEnum):
 
 
 class Verb(StrEnum):
-    """What can be done to a job; the first four are a client's, the others a worker's."""
+    """What can be done to a job; `CLIENT_VERBS` are a client's, the others a worker's."""
 
     CANCEL = "cancel"
     RETRY = "retry"
@@ -54,7 +54,8 @@ TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 """A job here stays as it is, unless a client retries it."""
 ACTIVE = frozenset({Status.RUNNING, Status.PAUSING, Status.CANCELLING})
 """A worker holds a lease on a job here, and only here."""
-CLIENT_VERBS = (Verb.CANCEL, Verb.RETRY, Verb.PAUSE, Verb.RESUME)
+CLIENT_VERBS = (Verb.CANCEL, Verb.RETRY)
+"""What a client can ask for; `pause` and `resume` have no route yet."""
 
 TRANSITIONS: Mapping[Verb, Mapping[Status, Status]] = MappingProxyType(
     {

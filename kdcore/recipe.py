@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -65,8 +66,8 @@ def _readable(line: str) -> str:
 
 
 def _one_line(name: str) -> str:
-    if not name.isprintable():
-        raise ValueError(f"found {name!a}; expected one line of printable characters")
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in name):
+        raise ValueError(f"found {name!a}; expected one line without control characters")
     return name
 
 

@@ -29,8 +29,6 @@ def main() -> int:
         level=settings.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    # What Alembic has to say is for whoever migrates by hand.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         return run_sweeper(settings) if arguments.what == "sweeper" else run_worker(settings)
     except UNREACHABLE as error:

@@ -5,6 +5,7 @@ silence make it stop the trainer; everything that it writes carries the fencing 
 """
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -174,6 +175,9 @@ class _Attempt:
             )
         )
         log.info("%s %s", self._claim.job_id, conclusion.status)
+        if conclusion.status is Status.SUCCEEDED:
+            # Only now: until the commit, and after any other end, a later attempt may need it.
+            shutil.rmtree(self._settings.work / self._claim.job_id, ignore_errors=True)
 
     def _deliver(self, workdir: Path) -> list[tuple[Delivery, str]]:
         announced = {**still_there(workdir, self._claim.announced), **self._report.announced}

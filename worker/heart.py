@@ -32,7 +32,7 @@ class Heart(threading.Thread):
         self._stopped = threading.Event()
         self.lost = threading.Event()
         """Set once another attempt owns the job."""
-        self.wish = Wish(cancel=None, pause=False)
+        self.wish = Wish(cancel=None)
         """What the client wanted at the last beat."""
 
     def run(self) -> None:

@@ -64,6 +64,10 @@ class Slots:
             except SQLAlchemyError as error:
                 log.warning("could not look for a job: %s", type(error).__name__)
                 wait = AWAY_SECONDS
+            except Exception:
+                # A worker that takes no more jobs would be noticed only when they are stuck.
+                log.exception("could not start a job")
+                wait = AWAY_SECONDS
             self._bell.wait(wait)
             self._bell.clear()
         for _ in range(self._settings.slots):
@@ -73,16 +77,18 @@ class Slots:
         """Claim a job if a slot is free and a job waits; tell whether to look for another one."""
         if not self._free.acquire(blocking=False):
             return False
-        claim: Claim | None = None
+        begun = False
         try:
             with self._database.write() as session:
                 claim = Repository(session).claim(self.worker_id, self._settings.lease_seconds)
+            if claim is not None:
+                # What was claimed and cannot be started is freed when its lease is over.
+                self._start(partial(self._run, claim))
+                begun = True
         finally:
-            if claim is None:
+            if not begun:
                 self._free.release()
-        if claim is not None:
-            self._start(partial(self._run, claim))
-        return claim is not None
+        return begun
 
     def _run(self, claim: Claim) -> None:
         try:

@@ -6,11 +6,13 @@ which job is run, by whom and whether again, is decided in the ledger alone.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 from celery import bootsteps
 from celery.signals import worker_shutting_down
+from celery.worker import state
 from celery.worker.consumer import Consumer
 
 from jobs.artifacts import ArtifactStore
@@ -22,8 +24,11 @@ from worker.attempt import Supervisor
 from worker.slots import GREET_SECONDS, Slots
 from worker.sweeper import Sweeper
 
+LISTEN_SECONDS = 0.1
+
 log = logging.getLogger(__name__)
 _bootsteps = cast("Any", bootsteps)
+_state = cast("Any", state)
 _shutting_down = cast("Any", worker_shutting_down)
 
 
@@ -122,10 +127,28 @@ class UnshakenConsumer(Consumer):
         self.connection_errors: tuple[type[Exception], ...] = (Exception,)
 
 
+class BrokerlessConsumer(UnshakenConsumer):
+    """The consumer of a worker without a broker, which only waits for the worker's end.
+
+    Celery's own loop looks into an in-process queue, where nothing can come, and while it does so
+    it takes up to three seconds to hear that the worker shall end.
+    """
+
+    def loop(self, *_: object) -> None:
+        """Wait until the worker ends; takes the place of Celery's loop."""
+        consumer = cast("Any", self)
+        consumer.on_ready()
+        while consumer.blueprint.state == _bootsteps.RUN:
+            _state.maybe_shutdown()
+            # Not for an event: the signal's handler, in this very thread, could not set it.
+            time.sleep(LISTEN_SECONDS)
+
+
 def create_worker_app(settings: Settings, room: EngineRoom) -> Any:
     """Return the Celery app of a worker process: the bell's task, and the engine room."""
     app = create_queue(settings)
-    app.conf.worker_consumer = f"{__name__}:{UnshakenConsumer.__name__}"
+    consumer = UnshakenConsumer if settings.rings else BrokerlessConsumer
+    app.conf.worker_consumer = f"{__name__}:{consumer.__name__}"
 
     @app.task(name=WAKE, ignore_result=True)
     def wake(job_id: str) -> None:  # pyright: ignore[reportUnusedFunction]  # Celery calls it

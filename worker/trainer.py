@@ -22,6 +22,8 @@ from worker.lifeline import die_with_parent
 FINISHED = 0
 REFUSED = 65
 STOPPED = 75
+OUT_OF_MEMORY = "out_of_memory"
+_SMALLER = "use a smaller per_device_train_batch_size or a smaller network"
 
 
 def main() -> int:
@@ -37,7 +39,8 @@ def main() -> int:
     # A Ctrl-C at the terminal is the worker's business, which then asks by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     order = json.load(sys.stdin)
-    with os.fdopen(arguments.events_fd, "wb", buffering=0) as pipe:
+    # Buffered, since a raw write to a full pipe is cut short by a signal, and a line with it.
+    with os.fdopen(arguments.events_fd, "wb") as pipe:
         return run(order, pipe, stop)
 
 
@@ -50,6 +53,7 @@ def run(order: dict[str, Any], pipe: BinaryIO, stop: threading.Event) -> int:
 
     def tell(event: Event) -> None:
         pipe.write(event.model_dump_json().encode() + b"\n")
+        pipe.flush()
 
     stage: str | None = None
     step: int | None = None
@@ -69,8 +73,23 @@ def run(order: dict[str, Any], pipe: BinaryIO, stop: threading.Event) -> int:
     except KdcoreError as error:
         tell(RunFailed(code=error.code, message=str(error), hint=error.hint))
         return REFUSED
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        message = f"the run needs more memory than there is: {str(error) or 'none was left'}"
+        tell(RunFailed(code=OUT_OF_MEMORY, message=message, hint=_SMALLER))
+        return REFUSED
     tell(RunStopped(reason="asked to stop", stage=stage, step=step))
     return STOPPED
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    from kdcore.lazy import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # For the memory of a CPU, torch has no class of its own.
+    return "DefaultCPUAllocator" in str(error)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ class Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
-        leash = [sys.executable, "-m", "stillhouse.leash", f"{self.grace_seconds:g}"]
+        # -P: a file named jobs.py in the folder where `up` was started is not ours.
+        leash = [sys.executable, "-P", "-m", "stillhouse.leash", f"{self.grace_seconds:g}"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own module
                 [*leash, *self.command],

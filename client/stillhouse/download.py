@@ -49,7 +49,10 @@ class Fetch:
         target = self.folder / name
         if target.is_file() and sha256_of(target) == expected:
             return target
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StillhouseError(f"the folder cannot be written: {error}") from error
         # The digest is in the name: a part of another version is never continued.
         part = self.folder / f"{name}.{expected[:12]}.part"
         resumed = part.exists() and part.stat().st_size > 0

@@ -60,6 +60,7 @@ class House:
                 "alone. Install it with: pip install 'stillhouse-server[train]'"
             )
         with only_one(self.data), self._signals():
+            (self.data / "inputs").mkdir(exist_ok=True)  # where specs look for files
             api = self._start_api()
             crew = [self._worker(number) for number in range(1, self.workers + 1)]
             try:

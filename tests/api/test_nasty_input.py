@@ -225,7 +225,7 @@ def test_a_verb_with_a_wrong_body_changes_nothing(
     assert client.get(job).json()["status"] == "queued"
 
 
-@pytest.mark.parametrize("name", ["\u202egnp.exe", "a\u200bb", "🥃" * 200, "e\u0301", "\x1b[31m\n"])
+@pytest.mark.parametrize("name", ["\u202egnp.exe", "a\u200bb", "🥃" * 200, "e\u0301"])
 def test_odd_but_whole_text_is_kept_as_it_is(client: TestClient, name: str) -> None:
     told = client.post("/v1/jobs", json=spec(name=name)).json()
     assert client.get(told["links"]["self"]).json()["name"] == name

@@ -19,6 +19,7 @@ from api import problems
 from api.app import create_app
 from jobs import errors as ledger
 from jobs.settings import Settings
+from jobs.states import CLIENT_VERBS
 from kdcore import errors as engine
 
 ROOT = Path(__file__).parents[2]
@@ -183,6 +184,16 @@ def test_the_openapi_document_is_whole(client: TestClient) -> None:
     assert references <= set(document["components"]["schemas"])
     submit = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
     assert len(submit["examples"]) >= 3
+
+
+def test_the_verbs_that_a_hint_can_name_are_those_with_a_route(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    routed = {
+        path.rpartition("/")[2]
+        for path, operations in paths.items()
+        if re.fullmatch(r"/v1/jobs/\{job_id\}/[a-z]+", path) and "post" in operations
+    }
+    assert routed == set(CLIENT_VERBS)
 
 
 def test_every_error_of_the_ledger_and_the_engine_has_its_status() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from stand import SPEC, Cli, Server, Worker, environment, free_port, run_cli
 from stillhouse import Client
+from stillhouse.commands.submit import EXAMPLES
 
 COMMANDS = [
     ["submit", "{spec}", "--watch"],
@@ -59,6 +61,19 @@ def test_a_spec_may_come_by_standard_input(cli: Cli) -> None:
     assert said.code == 0
     assert said.json["valid"] is True
     assert said.json["recipe"]["seeds"] == [7]
+
+
+def test_the_changes_that_the_help_shows_are_accepted(cli: Cli, spec_file: Path) -> None:
+    said = cli("submit", "--help")
+    shown = re.findall(r"\S+=[\w\[\],]*[\w\]]", said.out.partition("sent:")[2])
+    assert shown[:2] == list(EXAMPLES)
+    changes = [word for change in EXAMPLES for word in ("--set", change)]
+    done = cli("submit", str(spec_file), "--dry-run", "--json", *changes)
+    assert done.code == 0, done.err
+    assert (done.json["recipe"]["training"]["max_steps"], done.json["recipe"]["seeds"]) == (
+        500,
+        [0, 1],
+    )
 
 
 def test_a_refused_spec_is_told_field_by_field(cli: Cli, spec_file: Path) -> None:

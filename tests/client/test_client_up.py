@@ -44,13 +44,23 @@ class Up:
         assert not alive
 
 
-def start(data: Path, *arguments: str, **env: str) -> Up:
+def start(data: Path, *arguments: str, cwd: Path = ROOT, **env: str) -> Up:
     log = data.parent / "up.err"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "stillhouse", "up", "--data", str(data), "--json", *arguments],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "stillhouse",
+                "up",
+                "--data",
+                str(data),
+                "--json",
+                *arguments,
+            ],
             env=environment(**env),
-            cwd=ROOT,
+            cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -239,3 +249,14 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UpError, match="name another with --data"), only_one(tmp_path / "file"):
         pass
+
+
+def test_python_files_in_the_current_folder_are_not_taken_for_ours(tmp_path: Path) -> None:
+    for name in ("jobs", "api", "worker", "kdcore", "redis"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('somebody else')")
+    running = start(tmp_path / "data", "--port", "0", cwd=tmp_path)
+    try:
+        assert httpx.get(f"{running.url}/readyz").is_success
+        assert (tmp_path / "data/inputs").is_dir()
+    finally:
+        finish(running)

@@ -45,6 +45,17 @@ def test_content_comes_back_as_it_went_in(store: ArtifactStore, source: Path) ->
     assert files_in(store) == ["student.bin"]
 
 
+def test_a_store_answers_once_it_is_prepared_and_keeps_no_trace_of_being_asked(
+    store: ArtifactStore,
+) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        store.ping()
+    store.prepare()
+    store.prepare()
+    store.ping()
+    assert list(store.root.iterdir()) == []
+
+
 def test_attempts_do_not_touch_each_other(store: ArtifactStore, source: Path) -> None:
     first = store.put("job_a", 1, announced(), source)
     source.write_bytes(b"other")

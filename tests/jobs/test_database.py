@@ -1,5 +1,6 @@
 """Transactions, and the constraints that no code can get around."""
 
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from specs import claim, submit
 from sqlalchemy import text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from jobs.database import Database, open_database
 from jobs.errors import SchemaOutOfDate
@@ -59,6 +60,33 @@ def test_a_reader_never_waits_for_a_writer(database: Database) -> None:
         assert Repository(session).get(job_id).status == "cancelled"
 
 
+def test_a_reader_sees_one_state_whatever_is_committed_meanwhile(database: Database) -> None:
+    job_id = submit(database)
+    with database.read() as session:
+        ledger = Repository(session)
+        before = ledger.get(job_id).status
+        with database.write() as other:
+            Repository(other).request_cancel(job_id)
+        assert (before, ledger.get(job_id).status) == ("queued", "queued")
+        assert ledger.counts() == {"queued": 1}
+    with database.read() as session:
+        assert Repository(session).get(job_id).status == "cancelled"
+
+
+def test_a_reader_can_write_nothing_and_the_next_writer_can(database: Database) -> None:
+    job_id = submit(database)
+    for _ in range(3):
+        # The same connection is handed out again and again.
+        with pytest.raises(DatabaseError, match=r"read.?only"), database.read() as session:
+            session.execute(update(Job).values(priority=1))
+        with database.write() as session:
+            assert Repository(session).get(job_id).priority == 50
+    with database.write() as session:
+        session.execute(update(Job).values(priority=2))
+    with database.read() as session:
+        assert Repository(session).get(job_id).priority == 2
+
+
 @pytest.mark.parametrize(
     "impossible",
     [
@@ -102,9 +130,13 @@ def test_a_database_without_our_tables_is_refused_with_the_way_out(tmp_path: Pat
     assert "python -m jobs.migrate" in str(caught.value.hint)
 
 
-def test_sqlite_gets_its_tables_by_itself(tmp_path: Path) -> None:
+def test_sqlite_gets_its_tables_by_itself_and_without_many_words(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     settings = Settings(data=tmp_path)
     with open_database(settings) as database:
         submit(database)
+    assert "alembic" not in {record.name.partition(".")[0] for record in caplog.records}
     with open_database(settings) as database, database.read() as session:
         assert len(Repository(session).list().items) == 1

@@ -28,24 +28,41 @@ def test_the_resolved_form_is_valid_and_stays_the_same() -> None:
     assert JobSpec.model_validate(spec.model_dump(mode="json")) == spec
 
 
-@pytest.mark.parametrize("bad", ["a\0b", "\ud800", "tail\udfff"])
-def test_text_that_no_database_keeps_is_refused_where_it_stands(bad: str) -> None:
-    assert problems(document(name=bad)) == {"/name": "text_not_storable"}
-    assert problems(document(labels={"note": bad})) == {"/labels/note": "text_not_storable"}
-    assert "text_not_storable" in problems(document(labels={bad: "x"})).values()
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        ("a\0b", "nul_character"),
+        ("\ud800", "lone_surrogate"),
+        ("tail\udfff", "lone_surrogate"),
+    ],
+    ids=ascii,
+)
+def test_text_that_no_database_keeps_is_refused_where_it_stands(bad: str, code: str) -> None:
+    assert problems(document(name=bad)) == {"/name": code}
+    assert problems(document(labels={"note": bad})) == {"/labels/note": code}
+    assert problems(document(labels={bad: "x"})) == {"/labels": code}
+    assert set(problems(document(labels={bad: bad})).values()) == {code}
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_numbers_that_json_cannot_say_are_refused_anywhere(bad: float) -> None:
     sent = document(training={"learning_rate": bad})
-    assert problems(sent) == {"/training/learning_rate": "finite_number"}
+    assert problems(sent) == {"/training/learning_rate": "not_finite"}
 
 
 def test_a_document_of_a_thousand_levels_is_refused_without_a_crash() -> None:
     deep: Any = "bottom"
     for _ in range(5000):
         deep = [deep]
-    assert problems(document(gates=deep)) == {"/gates": "too_deep"}
+    assert problems(document(gates=deep)) == {"": "too_deep"}
+
+
+def test_a_document_of_too_many_values_is_refused() -> None:
+    assert problems(document(seeds=list(range(5_000)))) == {"": "too_many_values"}
+
+
+def test_a_key_that_is_no_text_is_refused() -> None:
+    assert problems(document(labels={1: "{braces}"})) == {"/labels": "key_not_text"}
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,12 @@ class House:
         with self.database.read() as session:
             return Repository(session).artifact(job_id, "student.safetensors").sha256
 
+    def curves(self, job_id: str) -> dict[str, dict[str, list[float | int | None]]]:
+        """Return every curve of the job, whole."""
+        with self.database.read() as session:
+            curves = Repository(session).metrics(job_id)
+        return {stage: series.columns for stage, series in curves.stages.items()}
+
     def reasons(self, job_id: str) -> list[str | None]:
         """Return why each attempt ended."""
         with self.database.read() as session:

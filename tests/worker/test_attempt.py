@@ -42,13 +42,13 @@ def test_a_run_to_the_end(bench: Bench) -> None:
     kinds = [event.type for event in bench.ask(lambda ledger: ledger.events(job_id))]
     assert kinds[-3:] == ["run.finished", "attempt.ended", "job.succeeded"]
     assert bench.trainers() == []
-    assert (bench.workdir(claim) / "trainer.log").exists()
+    assert not bench.workdir(claim).parent.exists(), "what counts is in the store"
 
 
 def test_the_trainer_gets_no_secrets(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STILLHOUSE_DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY"):
         monkeypatch.setenv(name, "hunter2")
-    bench.submit(steps=1)
+    bench.submit(no_end=True)
     claim = bench.run()
     assert "hunter2" not in (bench.workdir(claim) / "seen.json").read_text()
 
@@ -101,7 +101,7 @@ def test_an_end_without_the_last_line_is_no_success(bench: Bench) -> None:
 
 def test_what_the_engine_refuses_fails_at_once_with_its_own_words(bench: Bench) -> None:
     job_id = bench.submit(refuse_at=2, refuse="nan_loss")
-    bench.run()
+    claim = bench.run()
     job = bench.job(job_id)
     assert job.status == "failed"
     assert job.failure == {
@@ -110,6 +110,8 @@ def test_what_the_engine_refuses_fails_at_once_with_its_own_words(bench: Bench) 
         "hint": "do otherwise",
         "attempt": 1,
     }
+    assert (bench.workdir(claim) / "trainer.log").exists()
+    assert (bench.workdir(claim) / "state.json").exists(), "a retry goes on from here"
 
 
 def test_a_full_disk_is_tried_again(bench: Bench) -> None:
@@ -150,6 +152,7 @@ def test_a_cancel_stops_the_trainer(bench: Bench, mode: CancelMode) -> None:
     assert bench.job(job_id).status == "cancelled"
     kinds = [event.type for event in bench.ask(lambda ledger: ledger.events(job_id))]
     assert ("run.stopped" in kinds) is (mode == "graceful")
+    assert (bench.workdir(claim) / "state.json").exists(), "a retry goes on from here"
     assert bench.trainers() == []
 
 

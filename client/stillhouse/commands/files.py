@@ -10,6 +10,7 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from stillhouse.download import sha256_of
+from stillhouse.errors import StillhouseError
 from stillhouse.options import AsJson, JobId, Url, connect
 from stillhouse.output import Output
 from stillhouse.words import size
@@ -46,7 +47,8 @@ def download(
         listed = client.artifacts(job)
         wanted = names or [artifact["name"] for artifact in listed]
         if not wanted:
-            output.say(f"{job} has no files yet", "yellow")
+            status = client.get(job)["status"]
+            raise StillhouseError(f"there is nothing to download: {job} is {status}, without files")
         paths = list[Path]()
         for name in wanted:
             bar = bars.add_task(name, total=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 import yaml
@@ -12,6 +12,9 @@ from stillhouse.commands.watch import attend
 from stillhouse.options import AsJson, Timeout, Url, connect, program
 from stillhouse.output import Output
 from stillhouse.spec import read_spec
+
+EXAMPLES: Final = ("training.max_steps=500", "seeds=[0,1]")
+"""Changes that the help shows."""
 
 
 def submit(  # noqa: PLR0913 - a command's options
@@ -23,7 +26,7 @@ def submit(  # noqa: PLR0913 - a command's options
         typer.Option(
             "--set",
             metavar="PATH=VALUE",
-            help="Change the spec before it is sent: training.epochs=5, seeds=[0,1]. Repeatable.",
+            help=f"Change the spec before it is sent: {', '.join(EXAMPLES)}. Repeatable.",
         ),
     ] = None,
     *,

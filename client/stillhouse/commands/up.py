@@ -61,12 +61,12 @@ def up(
             f"Stillhouse is up: {house.url}/   ({workers} {noun}, data in {folder})", "bold green"
         )
         spec = "examples/digits.yaml" if Path("examples/digits.yaml").exists() else "spec.yaml"
-        output.say(f"  submit   {program()} submit {spec} --watch")
+        output.say(f"  submit   {program()} submit {spec} --url {house.url} --watch")
         output.say(
             f"  or       curl -sS {house.url}/v1/jobs -H 'Content-Type: application/yaml' "
             f"--data-binary @{spec}"
         )
-        output.say(f"  API      {house.url}/docs        logs  {folder / 'logs'}")
+        output.say(f"  API      {house.url}/openapi.json        logs  {folder / 'logs'}")
         output.say("Ctrl-C stops it; running jobs are saved.", "dim")
 
     output.say("Starting the API and the database …", "dim")

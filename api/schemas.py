@@ -219,7 +219,7 @@ class StageMetrics(_Body):
 
     role: str | None = None
     seed: int | None = None
-    columns: dict[str, list[float | None]]
+    columns: dict[str, list[int | float | None]]
     """`step`, and under each key a value or null for each step."""
 
 

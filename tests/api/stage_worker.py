@@ -216,5 +216,6 @@ def verdict() -> Verdict:
         agreement=0.971,
         confidence=0.95,
         tie_margin=0.005,
+        test_size=10_000,
         gates=["student.accuracy >= 0.95", "retention >= 0.99", "size_mb <= 0.1"],
     )

@@ -113,7 +113,7 @@ def test_prometheus_reads_jobs_workers_and_requests(
     client: TestClient, submit: Callable[..., str], worker: StageWorker
 ) -> None:
     worker.greet()
-    submit(name='evil"} 1\n')
+    submit(name='evil"} 1')
     client.get("/v1/jobs/nope")
     client.get("/no/such/path")
     text = client.get("/metrics").text

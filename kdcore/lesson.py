@@ -18,7 +18,7 @@ from kdcore.tensors import Batch
 from kdcore.weighting import Weighting
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Lesson:
     """What a stage learns from."""
 
@@ -41,8 +41,7 @@ def draw(step: int, stage: Stage, lesson: Lesson) -> Batch:
     """Return the batch of a step, counted from 0; it depends on nothing else."""
     size = stage.training.per_device_train_batch_size
     epoch, place = divmod(step, lesson.steps_per_epoch(stage))
-    order = _order(len(lesson.pool), stage.seed, epoch)
-    index = lesson.pool[order[place * size : (place + 1) * size].to(lesson.pool.device)]
+    index = _order(lesson, stage.seed, epoch)[place * size : (place + 1) * size]
     inputs = augmented(
         lesson.corpus.train.inputs[index],
         index,
@@ -54,7 +53,8 @@ def draw(step: int, stage: Stage, lesson: Lesson) -> Batch:
 
 
 @lru_cache(maxsize=2)
-def _order(samples: int, seed: int, epoch: int) -> Tensor:
-    """Return the order of an epoch; it is the same for every step of it."""
+def _order(lesson: Lesson, seed: int, epoch: int) -> Tensor:
+    """Return the pool in the order of an epoch; it is the same for every step of it."""
     generator = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
-    return torch.randperm(samples, generator=generator)
+    order = torch.randperm(len(lesson.pool), generator=generator)
+    return lesson.pool[order.to(lesson.pool.device)]

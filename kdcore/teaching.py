@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor, nn
 
@@ -58,7 +60,7 @@ class Teaching:
             for teacher in self._lesson.teachers
         ] or [lonely]
         softened = [self._soften(one, place) for place, one in enumerate(seen)]
-        total: Tensor | float = 0.0
+        weighted: list[Tensor] = []
         terms: list[Tensor] = []
         for which, objective in enumerate(self._stage.objectives):
             heard = len(seen) if objective.needs_teacher else 1
@@ -69,9 +71,8 @@ class Teaching:
             term = parts[0] if heard == 1 else torch.stack(parts).sum()
             terms.append(term.detach())
             warmed = min((epoch + 1) / objective.warmup_epochs, 1) if objective.warmup_epochs else 1
-            total = total + objective.weight * warmed * term
-        assert isinstance(total, torch.Tensor)  # noqa: S101  # a stage has an objective
-        return total, terms
+            weighted.append(objective.weight * warmed * term)
+        return reduce(torch.add, weighted), terms
 
     def _learners(self) -> list[tuple[str, Learner]]:
         axes: list[tuple[str, Learner]] = [

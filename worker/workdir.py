@@ -1,7 +1,8 @@
 """An attempt's own folder, furnished with what earlier attempts completed.
 
-Files there are written beside and renamed once, never changed. So a new attempt may take them over
-by hard links, and a trainer that lost its lease can never touch the files of its successor.
+Files there are written beside and renamed once, never changed (the engine replaces a curve's file
+before it appends to it). So a new attempt may take them over by hard links, and a trainer that lost
+its lease can never touch the files of its successor.
 """
 
 import os

@@ -19,6 +19,7 @@ _IMAGE_DIMENSIONS = 3
 _SHOWN = 5
 _MAX_CLASSES = 100_000
 _MAX_GAP = 2
+_PIECE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Corpus:
     validation: Samples | None
     test: Samples
     num_classes: int
+    black: Tensor
+    """`(1,)` or `(channels,)`: what comes in from beyond the border of an image."""
     fingerprint: str
     """sha256 of all inputs and labels; what is kept for this run is kept for this data."""
 
@@ -73,7 +76,7 @@ def load_corpus(spec: Dataset, inputs: Path, device: torch.device) -> Corpus:
     for part in (source.train, source.test):
         for tensor in (part.inputs, part.labels):
             digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
+            digest.update(tensor.contiguous().numpy().data)  # as it lies, without a copy
     train, validation = _split(source.train, spec.validation_size)
     if spec.labelled is not None and spec.labelled > (known := int((train.labels >= 0).sum())):
         raise DataError(
@@ -85,6 +88,7 @@ def load_corpus(spec: Dataset, inputs: Path, device: torch.device) -> Corpus:
         validation=_to(validation, device) if validation else None,
         test=_to(source.test, device),
         num_classes=source.num_classes,
+        black=torch.tensor(source.black, device=device),
         fingerprint=digest.hexdigest(),
     )
 
@@ -113,7 +117,9 @@ def _check(source: Source, spec: Dataset) -> None:
             raise DataError(f"the {part} part has no samples; at least one is needed")
         if len(samples.labels) != count:
             raise DataError(f"the {part} part has {count} samples and {len(samples.labels)} labels")
-        broken = ~samples.inputs.flatten(1).isfinite().all(1)
+        # In pieces: what says whether a number is finite takes as much memory as the numbers.
+        pieces = cast("tuple[Tensor, ...]", samples.inputs.flatten(1).split(_PIECE))
+        broken = ~torch.cat([piece.isfinite().all(1) for piece in pieces])
         bad = cast("list[int]", broken.nonzero().flatten().tolist())
         if bad:
             raise DataError(

@@ -18,7 +18,7 @@ class Augmentation(Record):
     """Random changes of the training images, drawn anew for each view of each sample."""
 
     crop_padding: Annotated[int, Field(ge=0, le=64)] = 0
-    """Shift the image by up to this many pixels each way, zeros coming in; 0 is off."""
+    """Shift the image by up to this many pixels each way, black coming in; 0 is off."""
     horizontal_flip: bool = False
     """Mirror half of the views."""
 
@@ -35,6 +35,10 @@ class Dataset(Entry):
     """Samples taken out of the training set, the same for every seed, to follow the training on."""
     augmentation: Augmentation = Augmentation()
     """Random changes of the training images."""
+
+    def form(self) -> tuple[tuple[int, ...], int] | None:
+        """Return the shape of a sample and the number of classes, if known before reading."""
+        return None
 
     def read(self, inputs: Path) -> Source:
         """Read the data, files being looked for under the folder `inputs`.
@@ -62,3 +66,5 @@ class Source:
     train: Samples
     test: Samples
     num_classes: int
+    black: tuple[float, ...] = (0.0,)
+    """What comes in from beyond the border of an image, one value for all channels or one each."""

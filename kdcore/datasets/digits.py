@@ -28,6 +28,10 @@ class Digits(Dataset):
 
     name: Literal["digits"] = "digits"
 
+    def form(self) -> tuple[tuple[int, ...], int]:
+        """Return (1, 8, 8) and 10."""
+        return (1, 8, 8), 10
+
     def read(self, inputs: Path) -> Source:
         """Read the images out of scikit-learn."""
         from sklearn.datasets import (  # pyright: ignore[reportMissingTypeStubs]

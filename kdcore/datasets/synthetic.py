@@ -57,6 +57,10 @@ class Synthetic(Dataset):
             )
         return self
 
+    def form(self) -> tuple[tuple[int, ...], int]:
+        """Return what the options say."""
+        return tuple(self.shape), self.num_classes
+
     def read(self, inputs: Path) -> Source:
         """Draw the clouds."""
         draw = torch.Generator().manual_seed(self.data_seed)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from kdcore.augment import augmented, uniform
+from kdcore.augment import augmented
+from kdcore.counters import uniform
 from kdcore.dataset import Augmentation
 
 BOTH = Augmentation(crop_padding=2, horizontal_flip=True)
@@ -55,3 +56,58 @@ def test_each_view_is_one_of_the_shifts_and_flips_and_all_occur():
 def test_off_is_the_identity():
     images = torch.randn(4, 1, 5, 5)
     assert augmented(images, torch.arange(4), how=Augmentation(), seed=0, view=0) is images
+
+
+BLACK = torch.tensor([-1.9, 0.25, -1.6])
+
+
+def one_by_one(images, index, black):
+    """Pad by 2, crop and mirror each image by itself; seed 4, view 9, the first three streams."""
+    shown = torch.empty_like(images)
+    _, channels, height, width = images.shape
+    for place in range(len(images)):
+        down, right, mirror = (
+            float(uniform(4, stream, index[place : place + 1], 9)) for stream in range(3)
+        )
+        down = int(down * 5) - 2
+        right = int(right * 5) - 2
+        for channel in range(channels):
+            for y in range(height):
+                for x in range(width):
+                    row = y - down
+                    column = (width - 1 - x if mirror < 0.5 else x) - right
+                    if 0 <= row < height and 0 <= column < width:
+                        value = images[place, channel, row, column]
+                    else:
+                        value = black[channel % len(black)]
+                    shown[place, channel, y, x] = value
+    return shown
+
+
+@pytest.mark.parametrize("black", [BLACK, BLACK[:1], None])
+def test_views_are_those_of_a_loop_over_pixels_with_black_beyond_the_border(black):
+    images = torch.randn(24, 3, 5, 7, generator=torch.Generator().manual_seed(2))
+    index = torch.arange(24) * 1000
+    views = augmented(images, index, how=BOTH, seed=4, view=9, black=black)
+    expected = one_by_one(images, index, torch.zeros(1) if black is None else black)
+    assert torch.equal(views, expected)
+    assert not torch.equal(views, images)
+
+
+def test_an_image_can_be_shifted_wholly_out_of_sight():
+    how = Augmentation(crop_padding=64)
+    views = augmented(
+        torch.ones(200, 3, 2, 2), torch.arange(200), how=how, seed=0, view=0, black=BLACK
+    )
+    assert any(torch.equal(view, BLACK[:, None, None].expand(3, 2, 2)) for view in views)
+
+
+def test_padding_with_normalised_black_is_padding_with_black_and_normalising_then():
+    pixels = torch.rand(40, 3, 6, 6, generator=torch.Generator().manual_seed(3))
+    mean = torch.tensor([0.5071, 0.4867, 0.4408])[:, None, None]
+    std = torch.tensor([0.2675, 0.2565, 0.2761])[:, None, None]
+    index = torch.arange(40)
+    after = (augmented(pixels, index, how=BOTH, seed=6, view=1) - mean) / std
+    black = ((0 - mean) / std).flatten()
+    before = augmented((pixels - mean) / std, index, how=BOTH, seed=6, view=1, black=black)
+    assert torch.equal(before, after)

@@ -11,9 +11,9 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -35,6 +35,16 @@ class Entry(Record):
     """One named choice on an axis; `name` tells it from its siblings."""
 
     name: str
+
+    known: ClassVar[Mapping[str, Mapping[str, JsonValue]]] = {}
+    """Settings that have a name of their own in the field, such as `resnet56`."""
+
+    def label(self) -> str:
+        """Return the name that the field has for these settings, or the entry's own."""
+        for label, fields in type(self).known.items():
+            if self == type(self).model_validate(fields):
+                return label
+        return self.name
 
 
 E = TypeVar("E", bound=Entry)
@@ -68,18 +78,23 @@ def _files(package: str) -> Iterator[ModuleType]:
 class OneOf:
     """Marks a field as one entry of a folder, told apart by `name`.
 
-    A bare string stands for the entry of that name with its defaults; where `number` names an
-    entry, a bare number is the `value` of that entry.
+    A bare string stands for the entry of that name with its defaults, or for settings that are
+    known by that name; where `number` names an entry, a bare number is the `value` of that entry.
     """
 
     def __init__(self, entries: Mapping[str, type[Entry]], *, number: str | None = None) -> None:
         """Offer `entries`; `number` is the entry that a bare number stands for."""
         self._entries = entries
         self._number = number
+        self._known = {
+            label: {"name": name, **fields}
+            for name, entry in entries.items()
+            for label, fields in entry.known.items()
+        }
 
     def _spell_out(self, value: object) -> object:
         if isinstance(value, str):
-            return {"name": value}
+            return self._known.get(value, {"name": value})
         if self._number and isinstance(value, int | float) and not isinstance(value, bool):
             return {"name": self._number, "value": value}
         return value
@@ -101,6 +116,7 @@ class OneOf:
             for name, entry in self._entries.items()
             if not any(field.is_required() for field in entry.model_fields.values())
         ]
+        short += self._known
         forms: list[JsonSchemaValue] = [handler(schema), {"type": "string", "enum": short}]
         if self._number:
             forms.append({"type": "number"})

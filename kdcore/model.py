@@ -10,6 +10,8 @@ from kdcore.errors import RecipeError
 if TYPE_CHECKING:
     from torch import nn
 
+    from kdcore.tensors import Shapes
+
 _IMAGE_DIMENSIONS = 3
 
 
@@ -41,3 +43,20 @@ class Model(Entry):
             RecipeError: the architecture cannot take inputs of this shape.
         """
         raise NotImplementedError
+
+    def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes:
+        """Return the shape of each stage's output for one sample, by arithmetic alone.
+
+        So a recipe can be checked where torch is not installed.
+
+        Raises:
+            RecipeError: the architecture cannot take inputs of this shape.
+        """
+        raise NotImplementedError
+
+    def between(self, teacher: Model) -> list[Model]:
+        """Return sizes of this architecture between itself and a larger one, largest first."""
+        return []
+
+    def inherit(self, network: nn.Sequential, teacher: nn.Sequential) -> None:
+        """Take over weights of the teacher, and freeze them, where the architecture says so."""

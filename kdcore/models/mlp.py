@@ -24,6 +24,8 @@ from kdcore.model import Model
 if TYPE_CHECKING:
     from torch import nn
 
+    from kdcore.tensors import Shapes
+
 
 class MLP(Model):
     """Linear layers with ReLU between them."""
@@ -41,3 +43,8 @@ class MLP(Model):
             width = wider
         stages["head"] = layers.Linear(width, num_classes)
         return layers.Sequential(stages)
+
+    def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes:
+        """Return vectors, stage by stage."""
+        hidden = {f"hidden{place}": (width,) for place, width in enumerate(self.hidden, start=1)}
+        return {"flatten": (math.prod(input_shape),), **hidden, "head": (num_classes,)}

@@ -9,16 +9,19 @@ Paper
     He, Zhang, Ren, Sun. Deep Residual Learning for Image Recognition. 2015. arXiv:1512.03385,
     section 4.2
 Source
-    megvii-research/mdistiller, mdistiller/models/cifar/resnet.py (projection shortcuts, Kaiming
-    initialisation by fan-out): equal numbers of parameters
+    HobbitLong/RepDistiller, models/resnet.py; megvii-research/mdistiller,
+    mdistiller/models/cifar/resnet.py (projection shortcuts, Kaiming initialisation by fan-out):
+    equal numbers of parameters, equal outputs with equal weights. A stage's output is rectified,
+    as their features are.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, get_args
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from kdcore.lazy import nn as layers
 from kdcore.model import Model, image_shape
@@ -26,26 +29,39 @@ from kdcore.model import Model, image_shape
 if TYPE_CHECKING:
     from torch import nn
 
+    from kdcore.tensors import Shapes
+
 Width = Annotated[int, Field(ge=1, le=4096)]
+Depth: TypeAlias = Literal[8, 14, 20, 26, 32, 38, 44, 56, 110]
+
+_DEPTHS: tuple[int, ...] = get_args(Depth)
+_X4: dict[str, JsonValue] = {"stem": 32, "channels": [64, 128, 256]}
 
 
 class ResNet(Model):
     """Three stages of basic blocks; `resnet8x4` is depth 8, stem 32, channels [64, 128, 256]."""
 
     name: Literal["resnet"] = "resnet"
-    depth: Literal[8, 14, 20, 26, 32, 38, 44, 56, 110] = 20
+    depth: Depth = 20
     """Layers with weights: 6 n + 2."""
     stem: Width = 16
     """Channels of the first convolution."""
     channels: Annotated[list[Width], Field(min_length=3, max_length=3)] = [16, 32, 64]
     """Channels of the three stages."""
 
+    known: ClassVar[Mapping[str, Mapping[str, JsonValue]]] = {
+        **{f"resnet{depth}": {"depth": depth} for depth in _DEPTHS},
+        **{f"resnet{depth}x4": {"depth": depth, **_X4} for depth in (8, 14, 20, 26, 32)},
+    }
+
     def build(self, input_shape: tuple[int, ...], num_classes: int) -> nn.Sequential:
         """Build `stem`, `stage1` to `stage3`, `pool`, `head`."""
+        from kdcore.layers import averaged, convolution, draw_convolutions
+
         image_channels, _, _ = image_shape(self.name, input_shape)
         blocks = (self.depth - 2) // 6
         parts: OrderedDict[str, nn.Module] = OrderedDict(
-            stem=layers.Sequential(*_conv(image_channels, self.stem, 1), layers.ReLU())
+            stem=layers.Sequential(*convolution(image_channels, self.stem), layers.ReLU())
         )
         width = self.stem
         for place, wider in enumerate(self.channels, start=1):
@@ -53,29 +69,38 @@ class ResNet(Model):
             rest = [_basic_block(wider, wider, stride=1) for _ in range(blocks - 1)]
             parts[f"stage{place}"] = layers.Sequential(first, *rest)
             width = wider
-        parts["pool"] = layers.Sequential(layers.AdaptiveAvgPool2d(1), layers.Flatten())
+        parts["pool"] = averaged()
         parts["head"] = layers.Linear(width, num_classes)
         network = layers.Sequential(parts)
-        for module in network.modules():
-            if isinstance(module, layers.Conv2d):
-                layers.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        draw_convolutions(network)
         return network
 
+    def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes:
+        """Return maps, the second and third stage's at half the side, rounded up."""
+        _, height, width = image_shape(self.name, input_shape)
+        shapes: Shapes = {"stem": (self.stem, height, width)}
+        for place, channels in enumerate(self.channels, start=1):
+            if place > 1:
+                height, width = -(-height // 2), -(-width // 2)
+            shapes[f"stage{place}"] = (channels, height, width)
+        return {**shapes, "pool": (self.channels[-1],), "head": (num_classes,)}
 
-def _conv(channels: int, wider: int, stride: int) -> list[nn.Module]:
-    convolution = layers.Conv2d(channels, wider, 3, stride=stride, padding=1, bias=False)
-    return [convolution, layers.BatchNorm2d(wider)]
+    def between(self, teacher: Model) -> list[Model]:
+        """Return the depths between this one and a deeper one of the same channels."""
+        if not isinstance(teacher, ResNet):
+            return []
+        if (self.stem, self.channels) != (teacher.stem, teacher.channels):
+            return []
+        depths = [depth for depth in reversed(_DEPTHS) if self.depth < depth < teacher.depth]
+        return [self.model_copy(update={"depth": depth}) for depth in depths]
 
 
 def _basic_block(channels: int, wider: int, stride: int) -> nn.Module:
-    from kdcore.layers import Residual
+    from kdcore.layers import Residual, convolution
 
     block = layers.Sequential(
-        *_conv(channels, wider, stride), layers.ReLU(), *_conv(wider, wider, 1)
+        *convolution(channels, wider, stride=stride), layers.ReLU(), *convolution(wider, wider)
     )
     if stride == 1 and channels == wider:
         return Residual(block)
-    shortcut = layers.Sequential(
-        layers.Conv2d(channels, wider, 1, stride=stride, bias=False), layers.BatchNorm2d(wider)
-    )
-    return Residual(block, shortcut)
+    return Residual(block, layers.Sequential(*convolution(channels, wider, 1, stride=stride)))

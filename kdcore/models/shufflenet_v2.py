@@ -1,0 +1,118 @@
+"""ShuffleNetV2 for small images: half of the channels pass, the others are convolved.
+
+Formula
+    conv 1x1 to 24 channels, then three stages of 1 + 3, 1 + 7 and 1 + 3 units; a unit is
+    shuffle([x1, f(x2)]) with x = [x1, x2] and f = (1x1, batch norm, ReLU, 3x3 on each channel,
+    batch norm, 1x1, batch norm, ReLU), the first of a stage shuffle([g(x), f(x)]) at stride 2 with
+    g = (3x3 on each channel, batch norm, 1x1, batch norm, ReLU); then (1x1, batch norm, ReLU),
+    global average pooling and a linear head
+Shapes
+    (B, channels, H, W) -> (B, C); H and W are halved by each stage, rounded up
+Paper
+    Ma, Zhang, Zheng, Sun. ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture
+    Design. 2018. arXiv:1807.11164
+Source
+    HobbitLong/RepDistiller, models/ShuffleNetv2.py (`ShuffleV2`); megvii-research/mdistiller,
+    mdistiller/models/cifar/ShuffleNetv2.py: equal numbers of parameters, equal outputs with equal
+    weights. As there, and unlike the paper, the stem is 1x1 without pooling, each stage has one
+    unit more, and `x2_0` starts with 224 channels where the paper has 244. Initial weights are
+    torch's own.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import JsonValue
+
+from kdcore.lazy import nn as layers
+from kdcore.model import Model, image_shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from kdcore.tensors import Shapes
+
+_STEM = 24
+_UNITS = (3, 7, 3)
+_CHANNELS = {
+    "x0_5": (48, 96, 192, 1024),
+    "x1_0": (116, 232, 464, 1024),
+    "x1_5": (176, 352, 704, 1024),
+    "x2_0": (224, 488, 976, 2048),
+}
+
+
+class ShuffleNetV2(Model):
+    """Three stages of units that split and shuffle the channels."""
+
+    name: Literal["shufflenet_v2"] = "shufflenet_v2"
+    size: Literal["x0_5", "x1_0", "x1_5", "x2_0"] = "x1_0"
+    """Factor on the channels: `x0_5` is a half."""
+
+    known: ClassVar[Mapping[str, Mapping[str, JsonValue]]] = {
+        f"shufflenet_v2_{size}": {"size": size} for size in _CHANNELS if size != "x1_0"
+    }
+
+    def build(self, input_shape: tuple[int, ...], num_classes: int) -> nn.Sequential:
+        """Build `stem`, `stage1` to `stage3`, `expand`, `pool`, `head`."""
+        from kdcore.layers import averaged, convolution
+
+        image_channels, _, _ = image_shape(self.name, input_shape)
+        *stages, last = _CHANNELS[self.size]
+        stem = layers.Sequential(*convolution(image_channels, _STEM, 1), layers.ReLU())
+        parts: OrderedDict[str, nn.Module] = OrderedDict(stem=stem)
+        channels = _STEM
+        for place, (wider, units) in enumerate(zip(stages, _UNITS, strict=True), start=1):
+            rest = [_unit(wider) for _ in range(units)]
+            parts[f"stage{place}"] = layers.Sequential(_first(channels, wider), *rest)
+            channels = wider
+        parts["expand"] = layers.Sequential(*convolution(channels, last, 1), layers.ReLU())
+        parts["pool"] = averaged()
+        parts["head"] = layers.Linear(last, num_classes)
+        return layers.Sequential(parts)
+
+    def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes:
+        """Return maps that each stage halves, rounded up, then vectors."""
+        _, height, width = image_shape(self.name, input_shape)
+        *stages, last = _CHANNELS[self.size]
+        shapes: Shapes = {"stem": (_STEM, height, width)}
+        for place, channels in enumerate(stages, start=1):
+            height, width = -(-height // 2), -(-width // 2)
+            shapes[f"stage{place}"] = (channels, height, width)
+        return {**shapes, "expand": (last, height, width), "pool": (last,), "head": (num_classes,)}
+
+
+def _first(channels: int, wider: int) -> nn.Module:
+    """Return the unit that halves the map and convolves all channels twice."""
+    from kdcore.layers import Concatenation, convolution
+
+    left = layers.Sequential(
+        *convolution(channels, channels, stride=2, groups=channels),
+        *convolution(channels, wider // 2, 1),
+        layers.ReLU(),
+    )
+    right = _branch(channels, wider // 2, stride=2)
+    return layers.Sequential(Concatenation(left, right), layers.ChannelShuffle(2))
+
+
+def _unit(channels: int) -> nn.Module:
+    from kdcore.layers import Channels, Concatenation
+
+    half = channels // 2
+    convolved = layers.Sequential(Channels(half, channels), *_branch(half, half, stride=1))
+    return layers.Sequential(Concatenation(Channels(0, half), convolved), layers.ChannelShuffle(2))
+
+
+def _branch(channels: int, inner: int, stride: int) -> nn.Sequential:
+    from kdcore.layers import convolution
+
+    return layers.Sequential(
+        *convolution(channels, inner, 1),
+        layers.ReLU(),
+        *convolution(inner, inner, stride=stride, groups=inner),
+        *convolution(inner, inner, 1),
+        layers.ReLU(),
+    )

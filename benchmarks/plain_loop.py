@@ -30,7 +30,7 @@ from kdcore.optim import learning_rate
 from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
 from kdcore.runtime import derive_seed
-from kdcore.stage import Bench, train
+from kdcore.stage import Bench, Trained, train
 
 CPU = torch.device("cpu")
 BATCH, TEMPERATURE, ALPHA = 64, 4.0, 0.9
@@ -82,6 +82,7 @@ def prepare(pair: str, steps: int) -> tuple[Stage, Lesson]:
         temperature=recipe.temperature,
         weighting=recipe.weighting,
         augmentation=recipe.data.augmentation,
+        curriculum=recipe.curriculum,
     )
 
 
@@ -114,7 +115,9 @@ def plain(stage: Stage, lesson: Lesson) -> nn.Sequential:
             order = torch.randperm(len(labels), generator=draw)
         index = order[place * BATCH : (place + 1) * BATCH]
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, step, stage.total_steps)
+            group["lr"] = learning_rate(
+                settings, step, total_steps=stage.total_steps, steps_per_epoch=per_epoch
+            )
         x, y = inputs[index], labels[index]
         logits = cast("Tensor", student(x))
         with torch.no_grad():
@@ -138,6 +141,7 @@ def ours(stage: Stage, lesson: Lesson) -> nn.Sequential:
         bench = Bench(
             device=CPU,
             checkpoints=Path(folder) / "checkpoints",
+            anchors=Path(folder) / "anchors",
             curves=Path(folder) / "curve.jsonl",
             digest="benchmark",
             report_every=0.5,
@@ -147,7 +151,7 @@ def ours(stage: Stage, lesson: Lesson) -> nn.Sequential:
             try:
                 next(loop)
             except StopIteration as end:
-                return cast("nn.Sequential", end.value)
+                return cast("Trained", end.value).network
 
 
 def cpu_seconds(run: Callable[[Stage, Lesson], nn.Sequential], work: tuple[Stage, Lesson]) -> float:

@@ -35,6 +35,11 @@ class RecipeError(KdcoreError):
     code = "recipe_invalid"
     way_out = "change the recipe and submit it again"
 
+    def __init__(self, message: str, *, hint: str | None = None, pointer: str = "") -> None:
+        """Keep the message, the way out, and where in the recipe it is: a JSON pointer."""
+        super().__init__(message, hint=hint)
+        self.pointer = pointer
+
 
 class DataError(KdcoreError):
     """The data set cannot be used as it is."""

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from kdcore.verdict import Verdict
 
-Role = Literal["teacher", "assistant", "baseline", "hard_labels", "student"]
+Role = Literal["teacher", "tutor", "assistant", "baseline", "hard_labels", "student"]
+"""A tutor is the teacher with something learned beside it, such as masks."""
 Phase = Literal["preparing", "training", "evaluating", "exporting"]
 
 
@@ -86,6 +87,20 @@ class Metrics(_Event):
     columns: dict[str, list[int | float | None]]
     """`step`, counted from 1, and any of `loss`, `loss/<objective>`, `learning_rate`,
     `validation/accuracy`."""
+
+
+class TeacherChosen(_Event):
+    """A path has chosen one of several teachers."""
+
+    type: Literal["teacher.chosen"] = "teacher.chosen"
+    stage: str
+    seed: int
+    teacher: str
+    """The stage whose network teaches."""
+    accuracies: dict[str, float]
+    """On the validation samples, by stage."""
+    target: float
+    """The middle between the teacher's and the student's own; the nearest is chosen."""
 
 
 class StageEvaluated(_Event):
@@ -184,6 +199,7 @@ Event = (
     | StageStarted
     | StageProgress
     | Metrics
+    | TeacherChosen
     | StageEvaluated
     | Checkpointed
     | StageFinished

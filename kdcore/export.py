@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from kdcore.errors import ExportError
 from kdcore.events import ArtifactWritten
 from kdcore.files import write_file
+from kdcore.model import Model
 from kdcore.network import predict, weights_bytes
 from kdcore.recipe import Recipe
 from kdcore.report import model_card, report
@@ -38,6 +39,8 @@ class Delivery:
 
     recipe: Recipe
     verdict: Verdict
+    model: Model
+    """What the student is built from; an objective may have made it of the recipe's."""
     folder: Path
     seed: int
     """The seed whose student is delivered."""
@@ -131,7 +134,7 @@ def _config(delivery: Delivery, difference: float | None) -> dict[str, Any]:
     return {
         "format": "stillhouse-student",
         "version": 1,
-        "model": delivery.recipe.student.model.model_dump(mode="json"),
+        "model": delivery.model.model_dump(mode="json"),
         "input_shape": list(delivery.samples.shape[1:]),
         "num_classes": delivery.num_classes,
         "data": delivery.recipe.data.model_dump(mode="json"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdcore.lazy import F, torch
+from kdcore.tensors import HIDDEN
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,3 +34,19 @@ def without(logits: Tensor, labels: Tensor) -> Tensor:
     """
     places = torch.arange(logits.shape[1] - 1, device=logits.device)  # (C-1,)
     return logits.gather(1, places + (places >= labels.unsqueeze(1)))
+
+
+def pooled(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Average maps `(B, C, H, W)` over equal parts: `(B, C, *size)`; as they are at that size."""
+    height, width = maps.shape[2:]
+    if (height, width) == size:
+        return maps
+    if height % size[0] or width % size[1]:
+        return F.adaptive_avg_pool2d(maps, size)
+    # The same numbers, and a gradient that is deterministic on every device.
+    return F.avg_pool2d(maps, (height // size[0], width // size[1]))
+
+
+def targets(labels: Tensor, teacher_logits: Tensor) -> Tensor:
+    """Return labels `(B,)`, each hidden one replaced by the best class of logits `(B, C)`."""
+    return torch.where(labels == HIDDEN, teacher_logits.argmax(-1), labels)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torch import nn
+
 from kdcore.evaluate import count_flops, count_parameters, latency_ms, score
 from kdcore.events import Warned
 from kdcore.export import Delivery
-from kdcore.network import weights_bytes
-from kdcore.plan import TEACHER
+from kdcore.network import build, weights_bytes
+from kdcore.path import TEACHER
 from kdcore.run import Run
 from kdcore.verdict import Measured, Sample, Verdict, reach_verdict
 
@@ -36,9 +38,13 @@ def weigh(run: Run) -> Verdict:
 
 def _measured(role: str, run: Run) -> Measured:
     name = role if role == TEACHER else f"{role}-{run.recipe.seeds[0]}"
-    network, sample = run.networks[name], run.corpus.test.inputs[:1]
+    return _measure(run.networks[name], _accuracy(role, run), run)
+
+
+def _measure(network: nn.Sequential, accuracy: Sample, run: Run) -> Measured:
+    sample = run.corpus.test.inputs[:1]
     return Measured(
-        accuracy=_accuracy(role, run),
+        accuracy=accuracy,
         parameters=count_parameters(network),
         size_bytes=len(weights_bytes(network)),
         flops=count_flops(network, sample),
@@ -47,8 +53,13 @@ def _measured(role: str, run: Run) -> Measured:
 
 
 def _like(student: Measured, role: str, run: Run) -> Measured:
-    """Return the measures of a control, which differs from the student in its accuracy alone."""
-    return student.model_copy(update={"accuracy": _accuracy(role, run)})
+    """Return the measures of a control, the student's network as it is without a method."""
+    models = {stage.role: stage.model for stage in run.plan}
+    if models[role] == models["student"]:
+        return student.model_copy(update={"accuracy": _accuracy(role, run)})
+    corpus = run.corpus
+    plain = build(models[role], corpus.input_shape, corpus.num_classes, seed=0).to(run.device)
+    return _measure(plain, _accuracy(role, run), run)
 
 
 def _accuracy(role: str, run: Run) -> Sample:
@@ -86,8 +97,10 @@ def delivery(run: Run, verdict: Verdict) -> Delivery:
     assistants = [
         stage.name for stage in run.plan if stage.role == "assistant" and stage.seed == seed
     ]
+    models = {stage.name: stage.model for stage in run.plan}
     return Delivery(
         recipe=run.recipe,
+        model=models[f"student-{seed}"],
         verdict=verdict,
         folder=run.workdir / "artifacts",
         seed=seed,

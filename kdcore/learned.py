@@ -1,10 +1,11 @@
-"""What an entry of an axis may bring along: layers that are trained with the student."""
+"""What an entry of an axis may read and bring along: features of stages, and learned layers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kdcore.entry import Entry
+from kdcore.tensors import Taps
 
 if TYPE_CHECKING:
     from torch import nn
@@ -13,7 +14,20 @@ if TYPE_CHECKING:
 
 
 class Learner(Entry):
-    """An entry whose computation may have learned parts."""
+    """An entry that takes part in the computation of the loss."""
+
+    needs_labels: ClassVar[bool] = False
+    """True where labels are read; a hidden one is replaced by the teacher's best class."""
+    needs_indices: ClassVar[bool] = False
+    """True where something is remembered by sample."""
+
+    def taps(self, sizes: Sizes) -> Taps:
+        """Name the stages whose outputs are read as features.
+
+        Raises:
+            RecipeError: a network lacks the stage, or its shape is none that can be used.
+        """
+        return Taps()
 
     def heads(self, sizes: Sizes) -> nn.Module | None:
         """Return layers that are trained and checkpointed with the student, or None.

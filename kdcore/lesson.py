@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from kdcore.augment import augmented
 from kdcore.corpus import Corpus
+from kdcore.curriculum import Curriculum
 from kdcore.dataset import Augmentation
 from kdcore.plan import Stage, steps_per_epoch
 from kdcore.runtime import derive_seed
@@ -26,11 +29,14 @@ class Lesson:
     labels: Tensor
     """`(N,)`: the labels that this stage may see."""
     pool: Tensor
-    """Indices of the samples that it draws from."""
+    """Indices of the samples that it draws from; the easiest first, if there is a curriculum."""
     teachers: tuple[nn.Sequential, ...]
     temperature: Temperature
     weighting: Weighting
     augmentation: Augmentation
+    curriculum: Curriculum
+    inherits: nn.Sequential | None = None
+    """The network that the model takes weights from."""
 
     def steps_per_epoch(self, stage: Stage) -> int:
         """Return the steps of one pass over the pool."""
@@ -40,21 +46,60 @@ class Lesson:
 def draw(step: int, stage: Stage, lesson: Lesson) -> Batch:
     """Return the batch of a step, counted from 0; it depends on nothing else."""
     size = stage.training.per_device_train_batch_size
-    epoch, place = divmod(step, lesson.steps_per_epoch(stage))
-    index = _order(lesson, stage.seed, epoch)[place * size : (place + 1) * size]
+    lap = _lap(step, stage, lesson)
+    place = step - lap.first_step
+    index = _order(lesson, stage.seed, lap)[place * size : (place + 1) * size]
     inputs = augmented(
         lesson.corpus.train.inputs[index],
         index,
         how=lesson.augmentation,
         seed=stage.seed,
-        view=epoch,
+        view=lap.number,
+        black=lesson.corpus.black,
     )
-    return Batch(inputs, lesson.labels[index], index, view=epoch)
+    return Batch(inputs, lesson.labels[index], index, view=lap.number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lap:
+    """One pass over the samples that are in use; without a curriculum it is an epoch."""
+
+    number: int
+    first_step: int
+    samples: int
+
+
+def _lap(step: int, stage: Stage, lesson: Lesson) -> _Lap:
+    size = stage.training.per_device_train_batch_size
+    growing = _growing_laps(lesson, size, stage.total_steps)
+    if growing and step < growing[-1].first_step:
+        return growing[bisect_right(growing, step, key=lambda lap: lap.first_step) - 1]
+    full = growing[-1] if growing else _Lap(0, 0, len(lesson.pool))
+    passes, place = divmod(step - full.first_step, lesson.steps_per_epoch(stage))
+    return _Lap(full.number + passes, step - place, full.samples)
 
 
 @lru_cache(maxsize=2)
-def _order(lesson: Lesson, seed: int, epoch: int) -> Tensor:
-    """Return the pool in the order of an epoch; it is the same for every step of it."""
-    generator = torch.Generator().manual_seed(derive_seed("order", seed, epoch))
-    order = torch.randperm(len(lesson.pool), generator=generator)
+def _growing_laps(lesson: Lesson, batch_size: int, total_steps: int) -> list[_Lap]:
+    """Return the passes up to the first one over everything; none where the first one is."""
+    laps: list[_Lap] = []
+    step, everything = 0, len(lesson.pool)
+    while step < total_steps:
+        share = lesson.curriculum.share(step / total_steps)
+        samples = min(max(math.ceil(share * everything), min(batch_size, everything)), everything)
+        laps.append(_Lap(len(laps), step, samples))
+        if samples == everything:
+            break
+        step += max(samples // batch_size, 1)
+    else:
+        # The training ends before everything is in use: what comes after it is never drawn.
+        laps.append(_Lap(len(laps), step, everything))
+    return laps if len(laps) > 1 else []
+
+
+@lru_cache(maxsize=2)
+def _order(lesson: Lesson, seed: int, lap: _Lap) -> Tensor:
+    """Return the samples of a lap in its order; it is the same for every step of it."""
+    generator = torch.Generator().manual_seed(derive_seed("order", seed, lap.number))
+    order = torch.randperm(lap.samples, generator=generator)
     return lesson.pool[order.to(lesson.pool.device)]

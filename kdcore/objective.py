@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from kdcore.learned import Learner
-from kdcore.tensors import Taps
+from kdcore.model import Model
+from kdcore.training import Training
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from kdcore.temperature import Softened
     from kdcore.tensors import Seen
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Tutor:
+    """A training that comes before the student's: something is learned about the frozen teacher."""
+
+    model: Model
+    """A network around the teacher's; it teaches in the teacher's place."""
+    objectives: tuple[Objective, ...]
+    training: Training
 
 
 class Objective(Learner):
@@ -23,15 +38,37 @@ class Objective(Learner):
     """Factor of this term in the total loss."""
     warmup_epochs: Annotated[float, Field(ge=0, le=10_000)] = 0.0
     """Epochs over which the weight grows linearly to its full value; counted from 1."""
+    begin: Share = 0.0
+    """Share of the training after which the term counts."""
+    end: Share = 1.0
+    """Share of the training after which it does not count any more."""
 
     needs_teacher: ClassVar[bool] = True
     """False where the term looks at labels alone."""
     softens: ClassVar[bool] = False
     """True where the term reads softened logits, so that the temperature axis reaches it."""
+    couples_samples: ClassVar[bool] = False
+    """True where samples are compared with each other: weights of samples cannot reach the term."""
+    smallest_batch: ClassVar[int] = 1
+    """The fewest samples that the term says something about."""
 
-    def taps(self) -> Taps:
-        """Name the stages whose outputs the loss reads as features."""
-        return Taps()
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> Self:
+        if self.begin >= self.end:
+            raise PydanticCustomError(
+                "empty_window",
+                "found begin {begin} and end {end}; expected begin below end",
+                {"begin": self.begin, "end": self.end},
+            )
+        return self
+
+    def student_model(self, student: Model, teacher: Model) -> Model:
+        """Return what is trained and delivered in the student's place; the student as it is."""
+        return student
+
+    def tutor(self, teacher: Model, training: Training) -> Tutor | None:
+        """Return what is to be learned about the teacher first; `training` is the student's."""
+        return None
 
     def loss(self, seen: Seen, softened: Softened, heads: nn.Module | None) -> Tensor:
         """Return one loss a sample `(B,)`, or `()` where the samples are coupled; in nats.

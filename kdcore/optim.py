@@ -22,7 +22,7 @@ def build_optimizer(
             lr=training.learning_rate,
             momentum=training.momentum,
             weight_decay=training.weight_decay,
-            nesterov=training.momentum > 0,
+            nesterov=training.nesterov and training.momentum > 0,
             fused=fused,
         )
     return torch.optim.AdamW(
@@ -30,7 +30,9 @@ def build_optimizer(
     )
 
 
-def learning_rate(training: Training, step: int, total_steps: int) -> float:
+def learning_rate(
+    training: Training, step: int, *, total_steps: int, steps_per_epoch: int
+) -> float:
     """Return the learning rate of a step, counted from 0; it has no state to be saved."""
     if step < training.warmup_steps:
         return training.learning_rate * (step + 1) / training.warmup_steps
@@ -42,4 +44,7 @@ def learning_rate(training: Training, step: int, total_steps: int) -> float:
             factor = 1 - done
         case "cosine":
             factor = (1 + math.cos(math.pi * done)) / 2
+        case "multistep":
+            epochs = step / steps_per_epoch
+            factor = training.lr_gamma ** sum(epochs >= each for each in training.lr_milestones)
     return training.learning_rate * factor

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from kdcore.corpus import Corpus
+from kdcore.errors import RecipeError
 from kdcore.events import Role, StagePlan
 from kdcore.model import Model
 from kdcore.objective import Objective
 from kdcore.objectives.cross_entropy import CrossEntropy
+from kdcore.path import TEACHER, Link
 from kdcore.recipe import Recipe
+from kdcore.route import Leg
 from kdcore.tensors import HIDDEN
 from kdcore.training import Training
-
-TEACHER = "teacher"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,15 @@ class Stage:
     objectives: tuple[Objective, ...]
     training: Training
     total_steps: int
-    taught_by: tuple[str, ...]
-    """The stages whose networks teach."""
+    link: Link
+    """Who teaches, by the names of stages, and how."""
     sees: Literal["all_labels", "kept_labels", "kept_labels_alone", "teacher_labels"]
     """Labels of the training set, those that the student keeps, the same without the unlabelled
     samples, or the teacher's best classes."""
+    inherits: str | None = None
+    """The stage whose network the model takes weights from."""
+    anchors: tuple[int, ...] = ()
+    """Steps after which the network is kept as it is then."""
 
     def described(self) -> StagePlan:
         """Return the stage as an event tells it."""
@@ -44,7 +49,7 @@ class Stage:
             role=self.role,
             seed=self.seed,
             total_steps=self.total_steps,
-            teachers=list(self.taught_by),
+            teachers=list(self.link.taught_by),
         )
 
 
@@ -58,6 +63,7 @@ def plan_stages(recipe: Recipe, corpus: Corpus) -> list[Stage]:
     if recipe.teacher.weights is None:
         training = recipe.teacher.training or recipe.training
         known = int((corpus.train.labels != HIDDEN).sum())
+        total_steps = training.total_steps(steps_per_epoch(known, training))
         stages.append(
             Stage(
                 name=TEACHER,
@@ -66,14 +72,30 @@ def plan_stages(recipe: Recipe, corpus: Corpus) -> list[Stage]:
                 model=recipe.teacher.model,
                 objectives=(CrossEntropy(),),
                 training=training,
-                total_steps=training.total_steps(steps_per_epoch(known, training)),
-                taught_by=(),
+                total_steps=total_steps,
+                link=Link(TEACHER, recipe.teacher.model, taught_by=()),
                 sees="all_labels",
+                anchors=_anchors(recipe.path.anchors(), total_steps),
             )
         )
     for seed in recipe.seeds:
         stages += _stages_of_seed(recipe, corpus, seed)
     return stages
+
+
+def _anchors(count: int, total_steps: int) -> tuple[int, ...]:
+    """Cut the teacher's training into equal parts; its end is no anchor.
+
+    Raises:
+        RecipeError: it has fewer steps than parts.
+    """
+    if total_steps <= count:
+        raise RecipeError(
+            f"found {total_steps} steps of the teacher's training and {count} anchors on it; "
+            "expected more steps than anchors",
+            hint="train the teacher longer, or ask for fewer points",
+        )
+    return tuple(round(total_steps * place / (count + 1)) for place in range(1, count + 1))
 
 
 def steps_per_epoch(samples: int, training: Training) -> int:
@@ -99,47 +121,59 @@ def training_set(
 
 
 def _stages_of_seed(recipe: Recipe, corpus: Corpus, seed: int) -> list[Stage]:
+    stages: list[Stage] = []
+    if recipe.baseline.enabled:
+        stages.append(_control(recipe, corpus, seed, "baseline", sees="kept_labels_alone"))
+    if recipe.baseline.hard_labels:
+        stages.append(_control(recipe, corpus, seed, "hard_labels", sees="teacher_labels"))
+    return [*stages, *(_leg(leg, recipe, corpus, seed) for leg in recipe.route())]
+
+
+def _control(
+    recipe: Recipe,
+    corpus: Corpus,
+    seed: int,
+    role: Literal["baseline", "hard_labels"],
+    *,
+    sees: Literal["kept_labels_alone", "teacher_labels"],
+) -> Stage:
+    return Stage(
+        name=f"{role}-{seed}",
+        role=role,
+        seed=seed,
+        model=recipe.student.model,
+        objectives=(CrossEntropy(),),
+        training=recipe.training,
+        total_steps=_steps(recipe, corpus, seed, recipe.training),
+        link=Link(role, recipe.student.model, taught_by=()),
+        sees=sees,
+    )
+
+
+def _leg(leg: Leg, recipe: Recipe, corpus: Corpus, seed: int) -> Stage:
+    link = leg.link
+    return Stage(
+        name=f"{link.name}-{seed}",
+        role=leg.role,
+        seed=seed,
+        model=leg.model,
+        objectives=leg.objectives,
+        training=leg.training,
+        total_steps=_steps(recipe, corpus, seed, leg.training),
+        link=replace(link, taught_by=tuple(_of_seed(name, seed) for name in link.taught_by)),
+        sees="all_labels" if leg.role == "tutor" else "kept_labels",
+        inherits=_of_seed(leg.inherits, seed) if leg.inherits else None,
+    )
+
+
+def _of_seed(name: str, seed: int) -> str:
+    """Return the name of a stage; the teacher, and what is kept of its training, has no seed."""
+    return name if name.partition("@")[0] == TEACHER else f"{name}-{seed}"
+
+
+def _steps(recipe: Recipe, corpus: Corpus, seed: int, training: Training) -> int:
+    """Return the steps of a training; the student's and its baseline's are equal."""
     samples = len(corpus.train.labels)
     if not recipe.data.unlabelled:
         samples = int((corpus.student_labels(recipe.data.labelled, seed) != HIDDEN).sum())
-    total_steps = recipe.training.total_steps(steps_per_epoch(samples, recipe.training))
-
-    def stage(  # noqa: PLR0913  # what one stage differs in from its siblings
-        name: str,
-        role: Role,
-        *,
-        model: Model = recipe.student.model,
-        objectives: tuple[Objective, ...] = (CrossEntropy(),),
-        taught_by: tuple[str, ...] = (),
-        sees: Literal["kept_labels", "kept_labels_alone", "teacher_labels"] = "kept_labels",
-    ) -> Stage:
-        return Stage(
-            name=f"{name}-{seed}",
-            role=role,
-            seed=seed,
-            model=model,
-            objectives=objectives,
-            training=recipe.training,
-            total_steps=total_steps,
-            taught_by=taught_by,
-            sees=sees,
-        )
-
-    stages: list[Stage] = []
-    if recipe.baseline.enabled:
-        stages.append(stage("baseline", "baseline", sees="kept_labels_alone"))
-    if recipe.baseline.hard_labels:
-        stages.append(stage("hard_labels", "hard_labels", sees="teacher_labels"))
-    path = [
-        stage(
-            link.name,
-            "student" if link.name == "student" else "assistant",
-            model=link.model,
-            objectives=tuple(recipe.objectives),
-            taught_by=tuple(
-                name if name == TEACHER else f"{name}-{seed}" for name in link.taught_by
-            ),
-        )
-        for link in recipe.path.links(recipe.student.model)
-    ]
-    return [*stages, *path]
+    return training.total_steps(steps_per_epoch(samples, training))

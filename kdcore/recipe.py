@@ -23,12 +23,17 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from kdcore.catalog import METHODS
+from kdcore.curricula import CURRICULA
+from kdcore.curricula.everything import Everything
+from kdcore.curriculum import Curriculum
 from kdcore.dataset import Dataset
 from kdcore.datasets import DATASETS
 from kdcore.entry import OneOf, Record
+from kdcore.errors import RecipeError
+from kdcore.fit import check_fit
 from kdcore.gate import Gate
 from kdcore.inputs import InputPath
-from kdcore.method import Method
+from kdcore.method import Method, Pair
 from kdcore.model import Model
 from kdcore.models import MODELS
 from kdcore.objective import Objective
@@ -36,6 +41,8 @@ from kdcore.objectives import OBJECTIVES
 from kdcore.path import Path
 from kdcore.paths import PATHS
 from kdcore.paths.direct import Direct
+from kdcore.route import Leg, plan_route
+from kdcore.sense import CHECKS
 from kdcore.temperature import Temperature
 from kdcore.temperatures import TEMPERATURES
 from kdcore.temperatures.fixed import Fixed
@@ -47,6 +54,7 @@ from kdcore.weightings.uniform import Uniform
 AnyModel = Annotated[Model, OneOf(MODELS)]
 AnyMethod = Annotated[Method, OneOf(METHODS)]
 _METHOD: TypeAdapter[Method] = TypeAdapter(AnyMethod)
+_MODEL: TypeAdapter[Model] = TypeAdapter(AnyModel)
 _MAX_SEED = 2**31 - 1
 
 
@@ -136,7 +144,7 @@ class Recipe(Record):
     data: Annotated[Dataset, OneOf(DATASETS)]
     """What they see."""
     method: AnyMethod | None = None
-    """A published combination; it fills in the four axes that are not written out."""
+    """A published combination; it fills in the axes that are not written out."""
     objectives: Annotated[
         list[Annotated[Objective, OneOf(OBJECTIVES)]], Field(min_length=1, max_length=16)
     ] = []
@@ -147,6 +155,8 @@ class Recipe(Record):
     """How much each sample counts."""
     path: Annotated[Path, OneOf(PATHS)] = Direct()
     """Who teaches whom."""
+    curriculum: Annotated[Curriculum, OneOf(CURRICULA)] = Everything()
+    """In which order samples are met."""
     training: Training = Training()
     """How the student is trained."""
     baseline: Annotated[Baseline, BeforeValidator(_on_or_off)] = Baseline()
@@ -187,39 +197,65 @@ class Recipe(Record):
         except ValidationError:
             # The field itself reports it, with its own pointer; the axes must not complain as well.
             return {"objectives": ["cross_entropy"], **fields}
-        return {**method.axes(), **fields}
+        return {**method.axes(_pair(fields)), **fields}
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if not any(one.needs_teacher and one.weight for one in self.objectives):
+        try:
+            for check in CHECKS:
+                check(self)
+            form = self.data.form()
+            if form:
+                self.check_fit(form)
+        except RecipeError as error:
             raise PydanticCustomError(
-                "nothing_taught",
-                "found no objective that follows the teacher with a weight above 0; expected one, "
-                "such as kd",
-                {"pointer": "/objectives"},
-            )
-        gated = {Gate.parse(line).metric for line in self.gates}
-        if self.training.load_best_model_at_end and not self.data.validation_size:
-            raise PydanticCustomError(
-                "no_validation",
-                "found load_best_model_at_end but no validation samples; "
-                "expected data.validation_size above 0",
-                {"pointer": "/training/load_best_model_at_end"},
-            )
-        if "uplift.low" in gated and len(self.seeds) == 1:
-            raise PydanticCustomError(
-                "gate_on_one_seed",
-                "found a gate on uplift.low and one seed, which has no interval; "
-                "expected at least two seeds",
-                {"pointer": "/gates"},
-            )
-        if not self.baseline.enabled and (lost := sorted(gated & _NEED_A_BASELINE)):
-            raise PydanticCustomError(
-                "gate_without_baseline",
-                "found a gate on {metric} but no baseline; expected baseline: true",
-                {"pointer": "/gates", "metric": ", ".join(lost)},
-            )
+                "recipe_invalid",
+                "{found}",
+                {
+                    "found": str(error),
+                    "pointer": self._written_at(error.pointer),
+                    "hint": error.hint,
+                },
+            ) from None
         return self
+
+    def route(self) -> list[Leg]:
+        """Return the trainings on the way from the teacher to the student, in order."""
+        try:
+            return plan_route(
+                self.path,
+                self.objectives,
+                teacher=self.teacher.model,
+                student=self.student.model,
+                training=self.training,
+            )
+        except RecipeError as error:
+            pointer = error.pointer or "/path"
+            raise RecipeError(str(error), hint=error.hint, pointer=pointer) from None
+
+    def check_fit(self, form: tuple[tuple[int, ...], int]) -> None:
+        """Check the networks, and what is compared between them, for a shape and classes.
+
+        Raises:
+            RecipeError: they do not fit; its pointer says what.
+        """
+        check_fit(
+            self.route(),
+            teacher=self.teacher.model,
+            temperature=self.temperature,
+            weighting=self.weighting,
+            form=form,
+        )
+
+    def pair(self) -> Pair:
+        """Return teacher and student by the names that papers give them."""
+        return Pair(self.teacher.model.label(), self.student.model.label())
+
+    def _written_at(self, pointer: str) -> str:
+        """Point at the method where it was the method that wrote an axis."""
+        axis = pointer[1:].partition("/")[0]
+        written = self.method.axes(self.pair()).get(axis) if self.method else None
+        return "/method" if written and _names(written) == _names(getattr(self, axis)) else pointer
 
     def digest(self) -> str:
         """Return the sha256 of what the run computes: all of the recipe but its name."""
@@ -227,4 +263,22 @@ class Recipe(Record):
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-_NEED_A_BASELINE = {"baseline.accuracy", "uplift", "uplift.low"}
+def _pair(fields: dict[str, Any]) -> Pair:
+    """Return the pair of a document that is not checked yet; what cannot be read has no name."""
+
+    def label(network: object) -> str:
+        model = _network(network)
+        try:
+            return _MODEL.validate_python(cast("dict[str, Any]", model)["model"]).label()
+        except (ValidationError, KeyError, TypeError):
+            return ""
+
+    return Pair(label(fields.get("teacher")), label(fields.get("student")))
+
+
+def _names(axis: object) -> object:
+    """Return what tells an axis from another: the names of its entries."""
+    if isinstance(axis, list):
+        return [_names(one) for one in cast("list[object]", axis)]
+    named = cast("Any", axis)
+    return named["name"] if isinstance(axis, dict) else named.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from torch import Tensor, nn
 
 from kdcore.corpus import Corpus, load_corpus
 from kdcore.errors import CheckpointError, RecipeError
-from kdcore.evaluate import score
+from kdcore.evaluate import count_parameters, score
+from kdcore.events import Warned
 from kdcore.files import write_file
 from kdcore.network import build, load_weights, predict
-from kdcore.plan import TEACHER, Stage, plan_stages
+from kdcore.path import TEACHER
+from kdcore.plan import Stage, plan_stages
 from kdcore.recipe import Recipe
 from kdcore.runtime import prepare
 
@@ -62,8 +65,9 @@ def prepare_run(recipe: Recipe, workdir: Path, inputs: Path, report_every: float
     weights = inputs / recipe.teacher.weights if recipe.teacher.weights else None
     digest = f"{recipe.digest()}-{corpus.fingerprint}-{_sha256(weights)}"
     _claim_folder(workdir, digest)
-    plan = plan_stages(recipe, corpus)
     shape, classes = corpus.input_shape, corpus.num_classes
+    recipe.check_fit((shape, classes))
+    plan = plan_stages(recipe, corpus)
     for stage in plan:
         _try_out(stage, corpus)
     run = Run(recipe, workdir, corpus, plan, device, digest, report_every)
@@ -72,7 +76,33 @@ def prepare_run(recipe: Recipe, workdir: Path, inputs: Path, report_every: float
         load_weights(teacher, weights, str(recipe.teacher.weights))
         run.keep(TEACHER, teacher.to(device))
         run.scores[TEACHER] = score(teacher, corpus.test)
+        if corpus.validation:
+            validated = score(teacher, corpus.validation)["accuracy"]
+            run.scores[TEACHER]["validation_accuracy"] = validated
     return run
+
+
+def cautions(run: Run) -> Iterator[Warned]:
+    """Warn of what is allowed, and probably not meant."""
+    sizes = {stage.name: _parameters(stage, run.corpus) for stage in run.plan}
+    if TEACHER in run.networks:
+        sizes[TEACHER] = count_parameters(run.networks[TEACHER])
+    seed = run.recipe.seeds[0]
+    for stage in run.plan:
+        for teacher in stage.link.taught_by if stage.seed == seed else ():
+            known = TEACHER if teacher.partition("@")[0] == TEACHER else teacher
+            if sizes[stage.name] > sizes[known]:
+                yield Warned(
+                    code="larger_than_its_teacher",
+                    message=f"{stage.name} has {sizes[stage.name]:,} parameters, more than the "
+                    f"{sizes[known]:,} of {teacher}, which teaches it",
+                    hint="order a chain from the largest network to the smallest",
+                )
+
+
+def _parameters(stage: Stage, corpus: Corpus) -> int:
+    with torch.device("meta"):
+        return count_parameters(stage.model.build(corpus.input_shape, corpus.num_classes))
 
 
 def _try_out(stage: Stage, corpus: Corpus) -> None:

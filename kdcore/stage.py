@@ -20,8 +20,9 @@ from kdcore import checkpoint
 from kdcore.curves import Curves
 from kdcore.evaluate import count_parameters, score
 from kdcore.events import Checkpointed, Event, StageEvaluated, StageProgress, StageStarted
+from kdcore.files import write_file
 from kdcore.lesson import Lesson, draw
-from kdcore.network import build
+from kdcore.network import build, weights_bytes
 from kdcore.optim import build_optimizer, learning_rate
 from kdcore.plan import Stage
 from kdcore.runtime import derive_seed, random_state, restore_random_state, seed_everything
@@ -36,12 +37,24 @@ class Bench:
 
     device: torch.device
     checkpoints: Path
+    anchors: Path
+    """Folder of the networks that are kept on the way."""
     curves: Path
     """File of the points that were reported."""
     digest: str
     """Of the recipe and the data: a checkpoint of another is refused."""
     report_every: float
     """Seconds between reports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a stage ends with."""
+
+    network: nn.Sequential
+    """In evaluation mode."""
+    best: dict[str, Tensor] | None
+    """The weights that did best on the validation samples, where there are any."""
 
 
 class _Training:
@@ -51,11 +64,14 @@ class _Training:
         shape, classes = lesson.corpus.input_shape, lesson.corpus.num_classes
         weights_seed = derive_seed("initial weights", stage.seed)
         self.network = build(stage.model, shape, classes, weights_seed).to(bench.device)
+        if lesson.inherits is not None:
+            stage.model.inherit(self.network, lesson.inherits)
         seed_everything(derive_seed("training", stage.seed, stage.name))
         self.teaching = Teaching(stage, lesson, self.network)
         self.teaching.heads.to(bench.device)
         self.network.train()
-        self.parameters = [*self.network.parameters(), *self.teaching.heads.parameters()]
+        everything = (*self.network.parameters(), *self.teaching.heads.parameters())
+        self.parameters = [one for one in everything if one.requires_grad]
         self.optimizer = build_optimizer(stage.training, self.parameters, bench.device)
         self.device = bench.device
         self.step = 0
@@ -79,8 +95,8 @@ class _Training:
         restore_random_state(state["random"], self.device)
 
 
-def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, nn.Sequential]:
-    """Train one network to its last step; return it in evaluation mode.
+def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, Trained]:
+    """Train one network to its last step.
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite; the message names the step.
@@ -106,6 +122,8 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
     try:
         while run.step < stage.total_steps:
             rate, loss, terms = _step(run, stage, lesson)
+            if run.step in stage.anchors:
+                write_file(anchor_file(bench.anchors, run.step), weights_bytes(run.network))
             curves.add(run.step, rate, loss, terms)
             at_end = run.step == stage.total_steps
             evaluated = None
@@ -131,19 +149,27 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
         raise
     if stage.training.load_best_model_at_end and run.best:
         run.network.load_state_dict(run.best[1])
-    return run.network.eval()
+    return Trained(run.network.eval(), run.best[1] if run.best else None)
+
+
+def anchor_file(folder: Path, step: int) -> Path:
+    """Return where a network is kept as it is after a step."""
+    return folder / f"{step}.safetensors"
 
 
 def _step(run: _Training, stage: Stage, lesson: Lesson) -> tuple[float, Tensor, list[Tensor]]:
     """Take one optimiser step; return the learning rate, and the loss and its terms on device."""
-    rate = learning_rate(stage.training, run.step, stage.total_steps)
+    steps_per_epoch = lesson.steps_per_epoch(stage)
+    rate = learning_rate(
+        stage.training, run.step, total_steps=stage.total_steps, steps_per_epoch=steps_per_epoch
+    )
     for group in run.optimizer.param_groups:
         group["lr"] = rate
     total, terms = run.teaching.loss(
         run.network,
         draw(run.step, stage, lesson),
-        epoch=run.step // lesson.steps_per_epoch(stage),
-        progress=run.step / stage.total_steps,
+        step=run.step,
+        epoch=run.step // steps_per_epoch,
     )
     run.optimizer.zero_grad(set_to_none=True)
     total.backward()  # pyright: ignore[reportUnknownMemberType]  # torch leaves it half typed
@@ -159,9 +185,7 @@ def _evaluate(run: _Training, stage: Stage, lesson: Lesson, curves: Curves) -> S
     assert lesson.corpus.validation is not None  # noqa: S101  # the caller has looked
     scores = score(run.network, lesson.corpus.validation)
     curves.add_validation(run.step, scores["accuracy"])
-    if stage.training.load_best_model_at_end and (
-        run.best is None or scores["accuracy"] > run.best[0]
-    ):
+    if run.best is None or scores["accuracy"] > run.best[0]:
         weights = {name: value.clone() for name, value in run.network.state_dict().items()}
         run.best = (scores["accuracy"], weights)
     return StageEvaluated(

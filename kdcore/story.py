@@ -16,8 +16,9 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import cast
 
-from torch import Tensor, nn
+from torch import nn
 
+from kdcore.assign import assign, nearest_midpoint
 from kdcore.curves import Curves
 from kdcore.errors import WeightsError
 from kdcore.evaluate import score
@@ -33,13 +34,13 @@ from kdcore.events import (
 from kdcore.export import deliver
 from kdcore.files import write_file
 from kdcore.judge import delivery, doubts, weigh
-from kdcore.lesson import Lesson
-from kdcore.network import build, load_weights, predict, weights_bytes
-from kdcore.plan import TEACHER, Stage, training_set
+from kdcore.network import build, load_weights, weights_bytes
+from kdcore.path import anchor
+from kdcore.plan import Stage
 from kdcore.recipe import Recipe
-from kdcore.run import Run, prepare_run
+from kdcore.run import Run, cautions, prepare_run
 from kdcore.runtime import versions
-from kdcore.stage import Bench, train
+from kdcore.stage import Bench, Trained, anchor_file, train
 
 Tale = Generator[Event, None, None]
 
@@ -64,6 +65,7 @@ def distill(
         threads=recipe.runtime.threads,
         versions=versions(),
     )
+    yield from cautions(run)
     yield PhaseStarted(phase="training")
     for stage in run.plan:
         yield from _finish(stage, run)
@@ -86,11 +88,13 @@ def _finish(stage: Stage, run: Run) -> Tale:
         network, scores = finished
         yield Curves(stage, _curves(stage, run)).retell(stage.total_steps)
     else:
-        network = yield from _train(stage, run)
-        scores = score(network, run.corpus.test, run.teacher_logits)
+        trained = yield from _train(stage, run)
+        network, scores = trained.network, _scores(trained, run)
         write_file(weights, weights_bytes(network))
         write_file(record, json.dumps(scores).encode())  # last: it says that the stage is finished
         shutil.rmtree(run.workdir / "checkpoints" / stage.name, ignore_errors=True)
+    for place, step in enumerate(stage.anchors, start=1):
+        run.keep(anchor(place), _anchor(stage, step, run))
     run.keep(stage.name, network, needed=stage.role not in {"baseline", "hard_labels"})
     run.scores[stage.name] = scores
     run.steps_done += stage.total_steps
@@ -109,7 +113,9 @@ def _finished(
     stage: Stage, weights: Path, record: Path, run: Run
 ) -> tuple[nn.Sequential, dict[str, float]] | None:
     """Return what an earlier attempt made of a stage; what is damaged is made again."""
-    if not record.exists():
+    if not record.exists() or not all(
+        anchor_file(_anchors(run), step).exists() for step in stage.anchors
+    ):
         return None
     network = build(stage.model, run.corpus.input_shape, run.corpus.num_classes, seed=0)
     try:
@@ -120,25 +126,51 @@ def _finished(
         return None
 
 
+def _scores(trained: Trained, run: Run) -> dict[str, float]:
+    """Measure a trained network; where there are validation samples, on them as well.
+
+    `selected_accuracy` is the test accuracy of the weights that did best on the validation samples:
+    the last and the selected weights are both told, because papers report either.
+    """
+    network, validation = trained.network, run.corpus.validation
+    scores = score(network, run.corpus.test, run.teacher_logits)
+    if validation is not None and trained.best is not None:
+        scores["validation_accuracy"] = score(network, validation)["accuracy"]
+        last = {name: value.clone() for name, value in network.state_dict().items()}
+        network.load_state_dict(trained.best)
+        scores["selected_accuracy"] = score(network, run.corpus.test)["accuracy"]
+        network.load_state_dict(last)
+    return scores
+
+
+def _anchors(run: Run) -> Path:
+    return run.workdir / "anchors"
+
+
+def _anchor(stage: Stage, step: int, run: Run) -> nn.Sequential:
+    """Read a network as it was after a step of its training."""
+    network = build(stage.model, run.corpus.input_shape, run.corpus.num_classes, seed=0)
+    file = anchor_file(_anchors(run), step)
+    load_weights(network, file, file.name)
+    return network.to(run.device)
+
+
 def _curves(stage: Stage, run: Run) -> Path:
     return run.workdir / "curves" / f"{stage.name}.jsonl"
 
 
-def _train(stage: Stage, run: Run) -> Generator[Event, None, nn.Sequential]:
+def _train(stage: Stage, run: Run) -> Generator[Event, None, Trained]:
     """Pass on what the loop reports, with the place of the stage in the whole run filled in."""
-    labels, pool = training_set(stage, run.recipe, run.corpus, _teacher_best(stage, run))
-    lesson = Lesson(
-        corpus=run.corpus,
-        labels=labels,
-        pool=pool,
-        teachers=tuple(run.networks[name] for name in stage.taught_by),
-        temperature=run.recipe.temperature,
-        weighting=run.recipe.weighting,
-        augmentation=run.recipe.data.augmentation,
-    )
+    taught_by = stage.link.taught_by
+    if stage.link.teachers == "nearest_midpoint":
+        chosen = nearest_midpoint(stage, run.scores)
+        yield chosen
+        taught_by = (chosen.teacher,)
+    lesson = assign(stage, run, taught_by)
     bench = Bench(
         device=run.device,
         checkpoints=run.workdir / "checkpoints" / stage.name,
+        anchors=_anchors(run),
         curves=_curves(stage, run),
         digest=run.digest,
         report_every=run.report_every,
@@ -149,7 +181,7 @@ def _train(stage: Stage, run: Run) -> Generator[Event, None, nn.Sequential]:
             event = next(loop)
             yield _placed(event, run) if isinstance(event, StageProgress) else event
     except StopIteration as end:
-        return cast("nn.Sequential", end.value)
+        return cast("Trained", end.value)
     finally:
         loop.close()
 
@@ -166,10 +198,3 @@ def _placed(event: StageProgress, run: Run) -> StageProgress:
             "run_eta_seconds": (run.steps_planned - done) * pace,
         }
     )
-
-
-def _teacher_best(stage: Stage, run: Run) -> Tensor:
-    """Return the teacher's best class of each training sample, if the stage learns from them."""
-    if stage.sees != "teacher_labels":
-        return run.corpus.train.labels
-    return predict(run.networks[TEACHER], run.corpus.train.inputs).argmax(1)

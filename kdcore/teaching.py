@@ -1,20 +1,25 @@
-"""The loss of a stage: its objectives, softened and weighted, over all of its teachers."""
+"""The loss of a stage: its objectives, softened and weighted, over the teachers that it hears."""
 
 from __future__ import annotations
 
-from functools import reduce
+import itertools
+import zlib
+from dataclasses import dataclass
+from functools import cached_property, reduce
 
 import torch
 from torch import Tensor, nn
 
-from kdcore.errors import RecipeError
+from kdcore.counters import uniform
 from kdcore.learned import Learner
 from kdcore.lesson import Lesson
 from kdcore.network import observe, shapes_of
 from kdcore.objective import Objective
 from kdcore.plan import Stage
 from kdcore.temperature import Softened
-from kdcore.tensors import Batch, Outputs, Seen, Shapes, Sizes
+from kdcore.tensors import Batch, Outputs, Seen, Sizes, Taps
+
+_HEARD = zlib.crc32(b"which teachers are heard")
 
 
 class Teaching:
@@ -26,18 +31,15 @@ class Teaching:
         Raises:
             RecipeError: an objective reads a stage that a network does not have.
         """
-        self._stage = stage
-        self._lesson = lesson
+        self.stage = stage
+        self.lesson = lesson
         self.heads = nn.ModuleDict()
+        self.taps: dict[tuple[str, int], Taps] = {}
         shape = lesson.corpus.input_shape
         student_shapes = shapes_of(student, shape)
-        wanted = [objective.taps() for objective in stage.objectives]
-        self._student_taps = {name for taps in wanted for name in taps.student}
-        self._teacher_taps = {name for taps in wanted for name in taps.teacher}
-        _require(self._student_taps, student_shapes, f"the student of stage {stage.name}")
-        for place, teacher in enumerate(lesson.teachers):
-            teacher_shapes = shapes_of(teacher, shape)
-            _require(self._teacher_taps, teacher_shapes, stage.taught_by[place])
+        # A term that follows nobody may still read the student's own features.
+        teachers = [shapes_of(teacher, shape) for teacher in lesson.teachers] or [{}]
+        for place, teacher_shapes in enumerate(teachers):
             sizes = Sizes(
                 student=student_shapes,
                 teacher=teacher_shapes,
@@ -45,76 +47,133 @@ class Teaching:
                 num_samples=len(lesson.labels),
             )
             for name, learner in self._learners():
+                self.taps[name, place] = learner.taps(sizes)
                 if (head := learner.heads(sizes)) is not None:
                     self.heads[f"{name}-{place}"] = head
+        self._student_taps = {name for taps in self.taps.values() for name in taps.student}
+        self._teacher_taps = {name for taps in self.taps.values() for name in taps.teacher}
 
     def loss(
-        self, student: nn.Sequential, batch: Batch, *, epoch: int, progress: float
+        self, student: nn.Sequential, batch: Batch, *, step: int, epoch: int
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the weighted sum of the objectives, and each of them unweighted, all `()`."""
+        """Return the weighted sum of the objectives, and each of them unweighted, all `()`.
+
+        `step` and `epoch` count from 0.
+        """
+        progress = step / self.stage.total_steps
         outputs = observe(student, batch.inputs, self._student_taps)
-        # Without a teacher the student's own outputs stand in: nobody looks at them.
-        lonely = Seen(outputs, outputs, batch, epoch, progress)
-        seen = [
-            Seen(outputs, self._answers(teacher, batch), batch, epoch, progress)
-            for teacher in self._lesson.teachers
-        ] or [lonely]
-        softened = [self._soften(one, place) for place, one in enumerate(seen)]
+        voices = [
+            _Voice(self, place, outputs, self._answers(place, batch), batch, epoch, progress)
+            for place in self._heard(step, progress)
+        ]
         weighted: list[Tensor] = []
         terms: list[Tensor] = []
-        for which, objective in enumerate(self._stage.objectives):
-            heard = len(seen) if objective.needs_teacher else 1
-            parts = [
-                self._term(which, objective, seen[place], softened[place], place)
-                for place in range(heard)
-            ]
-            term = parts[0] if heard == 1 else torch.stack(parts).sum()
+        for which, objective in enumerate(self.stage.objectives):
+            speakers = voices if objective.needs_teacher else voices[:1]
+            parts = [voice.term(which, objective) for voice in speakers]
+            term = parts[0] if len(parts) == 1 else torch.stack(parts).sum()
             terms.append(term.detach())
-            warmed = min((epoch + 1) / objective.warmup_epochs, 1) if objective.warmup_epochs else 1
-            weighted.append(objective.weight * warmed * term)
+            weighted.append(self._factor(objective, epoch, progress, len(voices)) * term)
+        weighted += [own for voice in voices if (own := voice.weighting_loss()) is not None]
         return reduce(torch.add, weighted), terms
 
+    def _factor(self, objective: Objective, epoch: int, progress: float, heard: int) -> float:
+        """Return what a term is multiplied by in this step."""
+        if not objective.begin <= progress < objective.end:
+            return 0.0
+        warmed = min((epoch + 1) / objective.warmup_epochs, 1) if objective.warmup_epochs else 1
+        times = 1
+        if not objective.needs_teacher:
+            teachers = max(len(self.lesson.teachers), 1)
+            counts = {"once": 1, "each_teacher": teachers, "each_heard": heard}
+            times = counts[self.stage.link.labels]
+        return objective.weight * warmed * times
+
+    def _heard(self, step: int, progress: float) -> list[int]:
+        """Return the places of the teachers that speak in this step; 0 where there is none."""
+        count = max(len(self.lesson.teachers), 1)
+        link = self.stage.link
+        if link.teachers == "in_turn":
+            return [int(progress * count)]
+        if link.keep == 1 or count == 1:
+            return list(range(count))
+        places = torch.arange(count)
+        for attempt in itertools.count():  # until a draw keeps somebody
+            kept = uniform(self.stage.seed, _HEARD + attempt, places, step) < link.keep
+            if kept.any():
+                return [place for place in range(count) if kept[place]]
+        raise AssertionError
+
     def _learners(self) -> list[tuple[str, Learner]]:
-        axes: list[tuple[str, Learner]] = [
+        objectives: list[tuple[str, Learner]] = [
             (f"objective-{which}", objective)
-            for which, objective in enumerate(self._stage.objectives)
+            for which, objective in enumerate(self.stage.objectives)
         ]
+        if not self.lesson.teachers:
+            return objectives
         return [
-            *axes,
-            ("temperature", self._lesson.temperature),
-            ("weighting", self._lesson.weighting),
+            *objectives,
+            ("temperature", self.lesson.temperature),
+            ("weighting", self.lesson.weighting),
         ]
 
-    def _head(self, name: str, place: int) -> nn.Module | None:
-        key = f"{name}-{place}"
-        return self.heads[key] if key in self.heads else None  # noqa: SIM401  # it has no get
-
-    def _answers(self, teacher: nn.Sequential, batch: Batch) -> Outputs:
+    def _answers(self, place: int, batch: Batch) -> Outputs | None:
+        if not self.lesson.teachers:
+            return None
         with torch.no_grad():
-            return observe(teacher, batch.inputs, self._teacher_taps)
+            return observe(self.lesson.teachers[place], batch.inputs, self._teacher_taps)
 
-    def _soften(self, seen: Seen, place: int) -> Softened:
-        if not self._lesson.teachers:
-            return Softened(seen.student.logits, seen.student.logits, 1.0)
-        return self._lesson.temperature.soften(seen, self._head("temperature", place))
 
-    def _term(
-        self, which: int, objective: Objective, seen: Seen, softened: Softened, place: int
-    ) -> Tensor:
-        """Return one objective's term for one teacher, `()`."""
-        term = objective.loss(seen, softened, self._head(f"objective-{which}", place))
-        if term.dim() and objective.needs_teacher:
-            weights = self._lesson.weighting.weights(seen, self._head("weighting", place))
-            if weights is not None:
-                term = term * weights
+@dataclass(frozen=True)
+class _Voice:
+    """One teacher in one step: what it says, softened and weighted; or nobody."""
+
+    teaching: Teaching
+    place: int
+    student: Outputs
+    teacher: Outputs | None
+    batch: Batch
+    epoch: int
+    progress: float
+
+    def term(self, which: int, objective: Objective) -> Tensor:
+        """Return an objective's term for this teacher, `()`."""
+        name = f"objective-{which}"
+        term = objective.loss(self._seen(name), self._softened, self._head(name))
+        if term.dim() and objective.needs_teacher and self._weights is not None:
+            term = term * self._weights
         return term.mean()
 
+    def weighting_loss(self) -> Tensor | None:
+        """Return what the weighting's own learned parts are trained by, `()`."""
+        if self.teacher is None:
+            return None
+        weighting = self.teaching.lesson.weighting
+        return weighting.own_loss(self._seen("weighting"), self._softened, self._head("weighting"))
 
-def _require(taps: set[str], shapes: Shapes, whose: str) -> None:
-    missing = sorted(taps - shapes.keys())
-    if missing:
-        raise RecipeError(
-            f"an objective reads the stage {', '.join(missing)} of {whose}, "
-            f"which has {', '.join(shapes)}",
-            hint="name one of its stages",
+    @cached_property
+    def _softened(self) -> Softened:
+        if self.teacher is None:  # nobody looks at it
+            return Softened(self.student.logits, self.student.logits, 1.0)
+        temperature = self.teaching.lesson.temperature
+        return temperature.soften(self._seen("temperature"), self._head("temperature"))
+
+    @cached_property
+    def _weights(self) -> Tensor | None:
+        weighting = self.teaching.lesson.weighting
+        return weighting.weights(self._seen("weighting"), self._head("weighting"))
+
+    def _seen(self, name: str) -> Seen:
+        return Seen(
+            student=self.student,
+            teacher=self.teacher or self.student,
+            batch=self.batch,
+            epoch=self.epoch,
+            progress=self.progress,
+            taps=self.teaching.taps[name, self.place],
+            seed=self.teaching.stage.seed,
         )
+
+    def _head(self, name: str) -> nn.Module | None:
+        heads, key = self.teaching.heads, f"{name}-{self.place}"
+        return heads[key] if key in heads else None  # noqa: SIM401  # it has no get

@@ -37,6 +37,14 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True)
+class Taps:
+    """Names of the stages whose outputs are wanted as features."""
+
+    student: tuple[str, ...] = ()
+    teacher: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What one step shows to the axes."""
 
@@ -48,6 +56,10 @@ class Seen:
     """Counted from 0."""
     progress: float
     """Share of the stage's steps that are done, 0 to 1."""
+    taps: Taps
+    """Stages that the asking entry has named itself, in its own order."""
+    seed: int
+    """Of the stage. What is random is drawn by (seed, sample, view): see `kdcore.counters`."""
 
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
@@ -61,13 +73,5 @@ class Sizes:
     student: Shapes
     teacher: Shapes
     num_classes: int
-    num_samples: int
-    """Of the training set, for what is remembered by sample."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taps:
-    """Names of the stages whose outputs are wanted as features."""
-
-    student: tuple[str, ...] = ()
-    teacher: tuple[str, ...] = ()
+    num_samples: int = 0
+    """Of the training set, for what is remembered by sample; 0 before the data is read."""

@@ -22,15 +22,24 @@ class Training(Record):
     per_device_train_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
     """Samples in a step."""
     optim: Literal["sgd", "adamw"] = "sgd"
-    """sgd has Nesterov momentum."""
+    """Stochastic gradient descent with momentum, or AdamW."""
     learning_rate: Annotated[float, Field(gt=0, le=1e12)] = 0.05
     """Highest learning rate."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum of sgd."""
+    nesterov: bool = True
+    """Look ahead by the momentum (sgd)."""
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 5e-4
     """Decay of all weights."""
-    lr_scheduler_type: Literal["constant", "linear", "cosine"] = "cosine"
-    """Course of the learning rate after the warm-up; linear and cosine end at 0."""
+    lr_scheduler_type: Literal["constant", "linear", "cosine", "multistep"] = "cosine"
+    """Course of the learning rate after the warm-up; linear and cosine end at 0, multistep falls by
+    lr_gamma at each of lr_milestones."""
+    lr_milestones: Annotated[
+        list[Annotated[float, Field(gt=0, le=10_000)]], Field(max_length=100)
+    ] = []
+    """Epochs after which the learning rate falls (multistep)."""
+    lr_gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Factor of each fall (multistep)."""
     warmup_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     """Steps over which the learning rate grows to its full value."""
     max_grad_norm: Annotated[float, Field(gt=0, le=1e9)] | None = None
@@ -47,6 +56,13 @@ class Training(Record):
         if self.num_train_epochs is not None and self.max_steps is not None:
             raise PydanticCustomError(
                 "two_lengths", "found num_train_epochs and max_steps; expected one of them"
+            )
+        if (self.lr_scheduler_type == "multistep") != bool(self.lr_milestones):
+            raise PydanticCustomError(
+                "milestones",
+                "found lr_scheduler_type {kind} with {count} lr_milestones; expected milestones "
+                "with multistep and with nothing else",
+                {"kind": self.lr_scheduler_type, "count": len(self.lr_milestones)},
             )
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -31,7 +32,7 @@ class FieldProblem:
 
 def explain(error: ValidationError, model: type[BaseModel], document: object) -> list[FieldProblem]:
     """Say of each error where it is, what was found and expected, and what was probably meant."""
-    schema = model.model_json_schema()
+    schema = _schema(model)
     problems: list[FieldProblem] = []
     for fault in error.errors(include_url=False):
         context = fault.get("ctx", {})
@@ -41,14 +42,14 @@ def explain(error: ValidationError, model: type[BaseModel], document: object) ->
         match code:
             case "extra_forbidden":
                 key = str(location[-1])
-                known = _known_keys(schema, location[:-1], document)
+                known = _known_keys(schema, fault["loc"][:-1])
                 message = f"found the unknown key {key!r}; expected one of {', '.join(known)}"
                 hint = _nearest(key, known)
             case "union_tag_invalid":
                 known = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
                 tag = str(context["tag"])
                 message = f"found {_shown(tag)}; expected one of {', '.join(known)}"
-                hint = _nearest(tag, known)
+                hint = _nearest(tag, known + _known_words(schema, fault["loc"]))
                 pointer = pointer or "/"
             case "union_tag_not_found":
                 message = f"found {_shown(fault['input'])} without a name; expected a name"
@@ -58,6 +59,8 @@ def explain(error: ValidationError, model: type[BaseModel], document: object) ->
                 message = "found nothing; this key is required"
             case "value_error":
                 message = str(context.get("error", message))
+            case "recipe_invalid":
+                hint = context["hint"]
             case _ if not message.startswith("found "):
                 message = f"found {_shown(fault['input'])}; {_lower(message)}"
             case _:
@@ -66,18 +69,25 @@ def explain(error: ValidationError, model: type[BaseModel], document: object) ->
     return problems
 
 
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
 def _location(loc: tuple[int | str, ...], document: object) -> list[int | str]:
     """Drop the parts of a pydantic location that are names of union members and not keys."""
     path: list[int | str] = []
     here: Any = document
     for place, part in enumerate(loc):
+        if path and not isinstance(here, dict | list):
+            break  # a short form: what it stands for is not written in the document
         if isinstance(here, dict) and part in here:
             here = cast("dict[Any, Any]", here)[part]
         elif (
             isinstance(here, list) and isinstance(part, int) and part < len(cast("list[Any]", here))
         ):
             here = cast("list[Any]", here)[part]
-        elif place < len(loc) - 1 or _is_tag(part, here):
+        elif place < len(loc) - 1 or _is_tag(part, here) or isinstance(here, list):
             continue
         path.append(part)
     return path
@@ -93,31 +103,46 @@ def _pointer(location: list[int | str]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
-def _known_keys(schema: dict[str, Any], location: list[int | str], document: object) -> list[str]:
-    """Return the keys that the schema knows at a place of the document."""
-    node, here = schema, document
-    for part in [*location, None]:
-        node = _resolve(schema, node, here)
-        if part is None:
-            break
-        node = node.get("items", {}) if isinstance(part, int) else node["properties"].get(part, {})
-        here = cast("Any", here)[part]
-    return list(node.get("properties", {}))
+def _known_keys(schema: dict[str, Any], loc: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that the schema knows at a pydantic location."""
+    forms = _forms(schema, loc)
+    return list(dict.fromkeys(key for form in forms for key in form.get("properties", {})))
 
 
-def _resolve(schema: dict[str, Any], node: dict[str, Any], here: object) -> dict[str, Any]:
-    """Follow references and pick the member of a union that the document's `name` asks for."""
-    while True:
-        if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
-        elif "discriminator" in node:
-            name = cast("dict[str, Any]", here).get("name")
-            node = {"$ref": node["discriminator"]["mapping"][name]}
-        elif "anyOf" in node:
-            wanted = ("$ref", "discriminator", "properties")
-            node = next(form for form in node["anyOf"] if any(key in form for key in wanted))
-        else:
-            return node
+def _known_words(schema: dict[str, Any], loc: tuple[int | str, ...]) -> list[str]:
+    """Return the words that may stand at a pydantic location."""
+    return [word for form in _forms(schema, loc) for word in form.get("enum", [])]
+
+
+def _forms(schema: dict[str, Any], loc: tuple[int | str, ...]) -> list[dict[str, Any]]:
+    """Return the plain forms that the schema allows at a pydantic location."""
+    forms = [schema]
+    for part in loc:
+        # A part that leads nowhere is the name of a form that is not written in the document.
+        forms = [below for form in forms for below in _below(schema, form, part)] or forms
+    return [kind for form in forms for kind in _kinds(schema, form)]
+
+
+def _kinds(schema: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the plain forms of a node, references and unions followed."""
+    if "$ref" in node:
+        return _kinds(schema, schema["$defs"][node["$ref"].rsplit("/", 1)[-1]])
+    union = node.get("anyOf") or node.get("oneOf")
+    return [kind for form in union for kind in _kinds(schema, form)] if union else [node]
+
+
+def _below(schema: dict[str, Any], node: dict[str, Any], part: int | str) -> list[dict[str, Any]]:
+    """Return what a part of a location leads to: a key, an item, or a member of a union."""
+    found: list[dict[str, Any]] = []
+    for kind in _kinds(schema, node):
+        properties = kind.get("properties", {})
+        if isinstance(part, int):
+            found += [kind["items"]] if "items" in kind else []
+        elif part in properties:
+            found.append(properties[part])
+        elif properties.get("name", {}).get("const") == part:
+            found.append(kind)
+    return found
 
 
 def _nearest(word: object, known: list[str]) -> str | None:

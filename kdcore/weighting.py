@@ -9,6 +9,7 @@ from kdcore.learned import Learner
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from kdcore.temperature import Softened
     from kdcore.tensors import Seen
 
 
@@ -16,5 +17,9 @@ class Weighting(Learner):
     """One way to weigh samples."""
 
     def weights(self, seen: Seen, heads: nn.Module | None) -> Tensor | None:
-        """Return weights `(B,)` with mean near 1, or None where all samples count alike."""
+        """Return weights `(B,)`, without gradient, or None where all samples count alike."""
         raise NotImplementedError
+
+    def own_loss(self, seen: Seen, softened: Softened, heads: nn.Module | None) -> Tensor | None:
+        """Return the loss `()` that the heads are trained by, or None where there are none."""
+        return None

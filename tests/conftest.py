@@ -16,6 +16,9 @@ from jobs.database import Database, migrate
 from jobs.settings import Settings
 from jobs.tables import Table
 
+# Small networks on shared cores: many threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Generator[str]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field, JsonValue
 
 from kdcore.functional import kl_divergence, log_softmax
-from kdcore.method import Method
+from kdcore.method import Method, Pair
 from kdcore.objective import Objective
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class KDMethod(Method):
     temperature: Annotated[float, Field(ge=0.001, le=1000)] = 4.0
     """Softening temperature T of both networks."""
 
-    def axes(self) -> dict[str, JsonValue]:
+    def axes(self, pair: Pair) -> dict[str, JsonValue]:
         """(1 - alpha) CE + alpha T^2 KL."""
         return {
             "objectives": [

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Literal
 
 from kdcore.model import Model
-from kdcore.path import Link, Path
+from kdcore.path import TEACHER, Link, Path
 
 
 class Direct(Path):
@@ -23,6 +23,6 @@ class Direct(Path):
 
     name: Literal["direct"] = "direct"
 
-    def links(self, student: Model) -> list[Link]:
+    def links(self, teacher: Model, student: Model) -> list[Link]:
         """Return the one link."""
-        return [Link("student", student, taught_by=("teacher",))]
+        return [Link("student", student, taught_by=(TEACHER,))]

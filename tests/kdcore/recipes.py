@@ -19,6 +19,38 @@ TINY: dict[str, Any] = {
     "export": ["safetensors"],
 }
 
+IMAGES: dict[str, Any] = {
+    "teacher": {"model": {"name": "plain_cnn", "stages": [[6], [8]], "hidden": []}},
+    "student": {"model": {"name": "plain_cnn", "stages": [[3], [4]], "hidden": []}},
+    "data": {
+        "name": "synthetic",
+        "shape": [1, 8, 8],
+        "labelled": 48,
+        "train_size": 96,
+        "test_size": 32,
+        "validation_size": 16,
+        "noise": 3.0,
+    },
+    "training": {"max_steps": 12, "eval_steps": 4, "save_steps": 5},
+}
+"""Two convolutional networks, for what compares feature maps."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "takd": {"assistants": [{"name": "plain_cnn", "stages": [[4], [6]], "hidden": []}]},
+    "dgkd": {
+        "assistants": [
+            {"name": "plain_cnn", "stages": [[5], [6]], "hidden": []},
+            {"name": "plain_cnn", "stages": [[4], [6]], "hidden": []},
+        ]
+    },
+    "maskd": {"mask_steps": 8},
+}
+"""What a method cannot do without, or not quickly."""
+
+
+def small_method(name: str) -> dict[str, Any]:
+    """Return a method with the options that a quick test needs."""
+    return {"name": name, **OPTIONS.get(name, {})}
+
 
 def tiny(**changes: Any) -> Recipe:
     """Return the tiny recipe with some of its blocks merged with `changes`."""

@@ -1,18 +1,27 @@
 """Laws that every objective obeys; a new file in the folder is under them without another edit."""
 
+import dataclasses
+import math
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdcore.catalog import AXES, HEADINGS, METHODS, describe
+from kdcore.learned import Learner
 from kdcore.objective import Objective
 from kdcore.objectives import OBJECTIVES
 from kdcore.recipe import Recipe
 from kdcore.temperature import Temperature
 from kdcore.temperatures import TEMPERATURES
-from kdcore.tensors import HIDDEN, Batch, Outputs, Seen, Sizes
+from kdcore.tensors import HIDDEN, Batch, Outputs, Seen, Shapes, Sizes
+from kdcore.weighting import Weighting
+from kdcore.weightings import WEIGHTINGS
 
 ENTRIES = [(axis, name) for axis, entries in AXES.items() for name in entries]
+STUDENT = {"stem": (3, 8, 8), "stage1": (3, 8, 8), "stage2": (4, 4, 4), "stage3": (5, 2, 2)}
+TEACHER = {"stem": (3, 8, 8), "stage1": (4, 8, 8), "stage2": (6, 4, 4), "stage3": (7, 2, 2)}
+VECTORS = {"pool": (6,), "head": (5,)}
 
 
 @pytest.fixture(params=OBJECTIVES)
@@ -23,6 +32,11 @@ def objective(request: pytest.FixtureRequest) -> Objective:
 @pytest.fixture(params=TEMPERATURES)
 def temperature(request: pytest.FixtureRequest) -> Temperature:
     return TEMPERATURES[request.param]()
+
+
+@pytest.fixture(params=WEIGHTINGS)
+def weighting(request: pytest.FixtureRequest) -> Weighting:
+    return WEIGHTINGS[request.param]()
 
 
 def draw(size: float = 1.0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
@@ -36,37 +50,79 @@ def draw(size: float = 1.0, dtype: torch.dtype = torch.float64) -> tuple[Tensor,
     return student.to(dtype), teacher.to(dtype), labels
 
 
+@dataclasses.dataclass
+class Step:
+    """One step as the loop shows it; features are made of the logits, so gradients reach them."""
+
+    student: Tensor
+    teacher: Tensor
+    labels: Tensor
+    index: Tensor = dataclasses.field(default_factory=lambda: torch.arange(8))
+    training: bool = True
+
+    def seen(self, learner: Learner) -> tuple[Seen, nn.Module | None]:
+        """Return what the loop would show to an entry, and the entry's learned parts."""
+        sizes = Sizes(
+            student=STUDENT | extra_stages(learner, STUDENT) | VECTORS,
+            teacher=TEACHER | extra_stages(learner, TEACHER) | VECTORS,
+            num_classes=5,
+            num_samples=8,
+        )
+        taps = learner.taps(sizes)
+        torch.manual_seed(0)
+        heads = learner.heads(sizes)
+        if heads is not None:
+            heads.to(self.student.dtype).train(self.training)
+        seen = Seen(
+            student=made_of(self.student, taps.student, sizes.student),
+            teacher=made_of(self.teacher, taps.teacher, sizes.teacher),
+            batch=Batch(torch.zeros(len(self.labels), 1), self.labels, self.index, view=3),
+            epoch=3,
+            progress=0.5,
+            taps=taps,
+            seed=7,
+        )
+        return seen, heads
+
+    def losses(self, objective: Objective, temperature: Temperature) -> Tensor:
+        """Return an objective's loss as the loop asks for it."""
+        softened = temperature.soften(*self.seen(temperature))
+        seen, heads = self.seen(objective)
+        if objective.needs_indices:  # what it remembers begins with a step of its own
+            earlier = Step(*draw(dtype=self.student.dtype), training=self.training)
+            before = temperature.soften(*earlier.seen(temperature))
+            objective.loss(earlier.seen(objective)[0], before, heads)
+        return objective.loss(seen, softened, heads)
+
+
+def extra_stages(learner: Learner, shapes: Shapes) -> Shapes:
+    """Return the stages that a method puts into a network of these shapes by itself."""
+    channels, *size = shapes["stage3"]
+    match learner.name:
+        case "simkd":
+            return {"projector": TEACHER["stage3"]}
+        case "maskd" | "mask_learning":
+            return {"masks": (channels + learner.tokens * (2 if learner.weighted else 1), *size)}
+        case _:
+            return {}
+
+
+def made_of(logits: Tensor, names: tuple[str, ...], shapes: Shapes) -> Outputs:
+    """Return outputs whose features are smooth, different functions of the logits `(B, 5)`."""
+    features: dict[str, Tensor] = {}
+    for name in names:
+        places = torch.arange(math.prod(shapes[name]), dtype=logits.dtype)
+        mixing = torch.sin(places[:, None] + torch.arange(5, dtype=logits.dtype) + 1)
+        features[name] = (logits @ mixing.T).view(-1, *shapes[name])
+        if name == "masks":  # behind the map there are shares between 0 and 1
+            features[name] = features[name].sigmoid()
+    return Outputs(logits, features)
+
+
 def losses(
     objective: Objective, temperature: Temperature, student: Tensor, teacher: Tensor, labels: Tensor
 ) -> Tensor:
-    """Return an objective's loss as the loop asks for it, learned parts and features included.
-
-    Features, where an objective wants them, are made of the logits, so that a gradient through
-    them is one to the logits.
-    """
-    taps = objective.taps()
-    shapes = {"student": (5, 4, 4), "teacher": (5, 4, 4)}
-    sizes = Sizes(
-        student=dict.fromkeys(taps.student, shapes["student"]),
-        teacher=dict.fromkeys(taps.teacher, shapes["teacher"]),
-        num_classes=5,
-        num_samples=len(labels),
-    )
-
-    def outputs(logits: Tensor, names: tuple[str, ...]) -> Outputs:
-        maps = logits[:, :, None, None].expand(-1, -1, 4, 4)
-        return Outputs(logits, dict.fromkeys(names, maps))
-
-    torch.manual_seed(0)
-    heads, softening = objective.heads(sizes), temperature.heads(sizes)
-    for part in (heads, softening):
-        if part is not None:
-            part.to(student.dtype)
-    batch = Batch(torch.zeros(len(labels), 1), labels, torch.arange(len(labels)), view=0)
-    seen = Seen(
-        outputs(student, taps.student), outputs(teacher, taps.teacher), batch, epoch=0, progress=0.5
-    )
-    return objective.loss(seen, temperature.soften(seen, softening), heads)
+    return Step(student, teacher, labels).losses(objective, temperature)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -93,12 +149,83 @@ def test_the_gradient_is_the_slope(objective, temperature):
     )
 
 
+def test_the_gradient_reaches_what_is_learned(objective, temperature):
+    student, teacher, labels = draw()
+    step = Step(student, teacher, labels)
+    seen, heads = step.seen(objective)
+    asked, softening = step.seen(temperature)
+    asking = [heads, softening if objective.softens else None]
+    learned = {name: part for one in asking if one for name, part in one.named_parameters()}
+    if not learned:
+        return
+    objective.loss(seen, temperature.soften(asked, softening), heads).mean().backward()
+    for name, part in learned.items():
+        assert part.grad is not None, name
+        assert bool(part.grad.isfinite().all()), name
+
+
+def test_the_teacher_gets_no_gradient(objective, temperature):
+    student, teacher, labels = draw()
+    student.requires_grad_()
+    teacher.requires_grad_()
+    with torch.no_grad():
+        answers = teacher.clone()
+    losses(objective, temperature, student, answers, labels).mean().backward()
+    assert teacher.grad is None
+
+
 def test_the_order_of_the_batch_does_not_matter(objective, temperature):
     student, teacher, labels = draw()
     order = torch.randperm(8, generator=torch.Generator().manual_seed(2))
     plain = losses(objective, temperature, student, teacher, labels).mean()
-    moved = losses(objective, temperature, student[order], teacher[order], labels[order]).mean()
-    assert float(moved) == pytest.approx(float(plain), rel=1e-12)
+    moved = Step(student[order], teacher[order], labels[order], order)
+    again = moved.losses(objective, temperature).mean()
+    assert again.item() == pytest.approx(plain.item(), rel=1e-10)
+
+
+def test_a_sample_has_a_loss_of_its_own_unless_samples_are_coupled(objective):
+    """Golden fact G29: what is a mean over the samples may be split into smaller batches."""
+    fixed = TEMPERATURES["fixed"]()
+    student, teacher, labels = draw()
+    labels[0] = 0
+    whole = Step(student, teacher, labels, training=False).losses(objective, fixed)
+    if objective.couples_samples:
+        assert whole.shape == ()
+        return
+    if not objective.needs_teacher:
+        return  # labels alone: the mean over the labelled
+    half = Step(student[:4], teacher[:4], labels[:4], torch.arange(4), training=False)
+    torch.testing.assert_close(half.losses(objective, fixed), whole[:4])
+
+
+def test_what_is_remembered_is_part_of_the_checkpoint(objective, temperature):
+    """After a save and a load in the middle, the next loss is the same."""
+    student, teacher, labels = draw()
+    step = Step(student, teacher, labels)
+    softened = temperature.soften(*step.seen(temperature))
+    seen, heads = step.seen(objective)
+    if heads is None:
+        return
+    objective.loss(seen, softened, heads)
+    state = {name: value.clone() for name, value in heads.state_dict().items()}
+    expected = objective.loss(seen, softened, heads)
+    _, again = step.seen(objective)
+    assert again is not None
+    again.load_state_dict(state)
+    assert torch.equal(objective.loss(seen, softened, again), expected)
+
+
+def test_weights_are_finite_positive_and_without_gradient(weighting):
+    for size in (1.0, 100.0):
+        student, teacher, labels = draw(size, torch.float32)
+        student.requires_grad_()
+        weights = weighting.weights(*Step(student, teacher, labels).seen(weighting))
+        if weights is None:
+            continue
+        assert weights.shape == (8,)
+        assert not weights.requires_grad
+        assert bool(weights.isfinite().all())
+        assert bool((weights >= 0).all())
 
 
 def test_a_batch_without_any_label_has_a_finite_loss(objective, temperature):
@@ -122,9 +249,14 @@ def test_every_entry_tells_what_it_is(axis, name):
 def test_a_method_is_one_word_and_a_resolved_recipe_is_its_own_resolved_form(name):
     method: dict[str, object] = {"name": name}
     if "assistants" in METHODS[name].model_fields:
-        method["assistants"] = ["mlp"]
+        method["assistants"] = ["plain_cnn"]
     recipe = Recipe.model_validate(
-        {"teacher": "mlp", "student": "mlp", "data": "synthetic", "method": method}
+        {
+            "teacher": "plain_cnn",
+            "student": "plain_cnn",
+            "data": {"name": "synthetic", "shape": [1, 8, 8]},
+            "method": method,
+        }
     )
     assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
     assert recipe.method is not None

@@ -60,7 +60,7 @@ def test_the_digest_is_of_what_is_computed():
         ({"method": {"name": "dkd", "betta": 1}}, "/method/betta", "did you mean 'beta'?"),
         ({"method": {"name": "dkd", "beta": -1}}, "/method/beta", "found -1"),
         ({"method": {"beta": 1}}, "/method", "name"),
-        ({"method": {"name": "takd"}}, "/method/assistants", "required"),
+        ({"method": {"name": "takd"}}, "/method", "write `candidates`"),
         (
             {"method": {"name": "takd", "assistants": ["mpl"]}},
             "/method/assistants/0",
@@ -71,7 +71,7 @@ def test_the_digest_is_of_what_is_computed():
             "/method/assistants/0/hiden",
             "did you mean 'hidden'?",
         ),
-        ({"temperature": 0}, "/temperature/value", "0.001"),
+        ({"temperature": 0}, "/temperature", "0.001"),
         ({"temperature": True}, "/temperature", "found True"),
         ({"objectives": []}, "/objectives", "at least 1"),
         ({"objectives": [{"name": "kd", "weight": 0}]}, "/objectives", "follows the teacher"),
@@ -93,7 +93,11 @@ def test_the_digest_is_of_what_is_computed():
         ({"gates": ["student.accuracy"]}, "/gates/0", "for example"),
         ({"gates": ["uplift > 0"], "baseline": False}, "/gates", "baseline: true"),
         ({"runtime": {"device": "gpu"}}, "/runtime/device", "found 'gpu'"),
-        ({"data": "mnist"}, "/data", "expected one of arrays, digits, synthetic"),
+        (
+            {"data": "mnist"},
+            "/data",
+            "expected one of arrays, cifar10, cifar100, digits, synthetic",
+        ),
         (
             {"student": {"model": {"name": "mlp", "hidden": [10**7]}}},
             "/student/model/hidden/0",

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from recipes import TINY, tiny
+from recipes import IMAGES, OPTIONS, TINY, small_method, tiny
 
 from kdcore import Recipe, distill
+from kdcore.catalog import METHODS
 from kdcore.errors import CheckpointError
 from kdcore.events import Checkpointed, Event, Metrics, StageFinished, StageProgress, StageStarted
 
@@ -34,6 +35,20 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "best": {"training": {"load_best_model_at_end": True, "max_grad_norm": 1.0}},
     "takd": {"method": {"name": "takd", "assistants": [{"name": "mlp", "hidden": [12]}]}},
     "dkd with batch norm and augmentation": {**CNN, "method": {"name": "dkd", "warmup_epochs": 3}},
+}
+
+
+AXES: dict[str, dict[str, Any]] = {
+    "instance temperature": {
+        "temperature": {"name": "ctkd", "scope": "instance"},
+        "objectives": ["dkd", "cross_entropy"],
+    },
+    "two objectives with learned parts": {"objectives": ["kd", "fitnet", "reviewkd"]},
+    "the best of several assistants": {
+        "method": {"name": "takd", "candidates": OPTIONS["dgkd"]["assistants"]}
+    },
+    "masks on a chain": {"method": small_method("takd"), "objectives": [small_method("maskd")]},
+    "weights on a curriculum": {"weighting": "ipwd", "curriculum": "easy_to_hard"},
 }
 
 
@@ -75,6 +90,31 @@ def test_stopped_at_any_step_it_ends_with_the_same_student(variant, tmp_path):
     assert curve(told) == curve(whole)
     student = "artifacts/student.safetensors"
     assert (tmp_path / "cut" / student).read_bytes() == (tmp_path / "whole" / student).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [*({"method": small_method(name)} for name in METHODS), *AXES.values()],
+    ids=[*METHODS, *AXES],
+)
+def test_stopped_in_any_stage_of_any_method_it_ends_with_the_same_student(changes, tmp_path):
+    """Memory banks, masks, learned temperatures, anchors: all of it goes on where it was."""
+    recipe = tiny(**IMAGES, **changes)
+    whole = list(distill(recipe, tmp_path / "whole", report_every=0))
+    told: list[Event] = []
+    for share in (0.45, 0.3, 0.2):  # of what is left each time: in several stages
+        with closing(distill(recipe, tmp_path / "cut", report_every=0)) as events:
+            planned = sum(event.type == "stage.progress" for event in whole)
+            done = sum(event.type == "stage.progress" for event in told)
+            stop = max(int(share * (planned - done)), 1)
+            for event in events:
+                told.append(event)
+                stop -= isinstance(event, StageProgress)
+                if not stop:
+                    break
+    told += distill(recipe, tmp_path / "cut", report_every=0)
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert curve(told) == curve(whole)
 
 
 @pytest.mark.parametrize("kind", ["metrics", "stage.evaluated", "stage.progress", "checkpoint"])

@@ -33,25 +33,37 @@ def prepared(recipe: Recipe, role: str = "student") -> tuple[Stage, Lesson, Corp
         corpus=corpus,
         labels=labels,
         pool=pool,
-        teachers=(teacher,) if stage.taught_by else (),
+        teachers=(teacher,) if stage.link.taught_by else (),
         temperature=recipe.temperature,
         weighting=recipe.weighting,
         augmentation=recipe.data.augmentation,
+        curriculum=recipe.curriculum,
     )
     return stage, lesson, corpus
+
+
+def bench_in(folder: Path, report_every: float = 0) -> Bench:
+    return Bench(
+        device=CPU,
+        checkpoints=folder / "checkpoints",
+        anchors=folder / "anchors",
+        curves=folder / "curve.jsonl",
+        digest="digest",
+        report_every=report_every,
+    )
 
 
 def trained(stage: Stage, lesson: Lesson, folder: Path) -> nn.Sequential:
     loop = train(
         stage,
         lesson,
-        Bench(CPU, folder / "checkpoints", folder / "curve.jsonl", "digest", report_every=60),
+        bench_in(folder, report_every=60),
     )
     while True:
         try:
             next(loop)
         except StopIteration as end:
-            return end.value
+            return end.value.network
 
 
 def plain_loop(stage: Stage, lesson: Lesson, alpha: float, temperature: float) -> nn.Sequential:
@@ -70,7 +82,12 @@ def plain_loop(stage: Stage, lesson: Lesson, alpha: float, temperature: float) -
     for step in range(stage.total_steps):
         batch = draw(step, stage, lesson)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(training, step, stage.total_steps)
+            group["lr"] = learning_rate(
+                training,
+                step,
+                total_steps=stage.total_steps,
+                steps_per_epoch=lesson.steps_per_epoch(stage),
+            )
         logits = student(batch.inputs)
         loss = (1 - alpha) * nn.functional.cross_entropy(logits, batch.labels, ignore_index=HIDDEN)
         for teacher in lesson.teachers:
@@ -188,5 +205,5 @@ def test_predictions_are_made_in_evaluation_mode_and_leave_the_mode_as_it_was():
 )
 def test_the_course_of_the_learning_rate(schedule, expected):
     training = Training(lr_scheduler_type=schedule, learning_rate=1.0, warmup_steps=2)
-    rates = [learning_rate(training, step, 6) for step in range(6)]
+    rates = [learning_rate(training, step, total_steps=6, steps_per_epoch=2) for step in range(6)]
     assert rates == pytest.approx(expected, abs=1e-6)

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import pytest
 import torch
 from recipes import tiny
-from test_stage import CPU, prepared, trained
+from test_stage import bench_in, prepared, trained
 from torch import Tensor, nn
 
 from kdcore import distill
@@ -19,7 +19,8 @@ from kdcore.network import build
 from kdcore.objective import Objective
 from kdcore.objectives.kd import KD
 from kdcore.plan import Stage
-from kdcore.stage import Bench, train
+from kdcore.stage import train
+from kdcore.stages import named
 from kdcore.teaching import Teaching
 from kdcore.tensors import Seen, Sizes, Taps
 
@@ -32,9 +33,12 @@ class Hint(Objective):
 
     softens: ClassVar[bool] = False
 
-    def taps(self) -> Taps:
+    def taps(self, sizes: Sizes) -> Taps:
         """Read the one layer of both."""
-        return Taps(student=(self.layer,), teacher=(self.layer,))
+        return Taps(
+            student=(named(self.layer, sizes.student, "student"),),
+            teacher=(named(self.layer, sizes.teacher, "teacher"),),
+        )
 
     def heads(self, sizes: Sizes) -> nn.Module:
         """Project the student's width to the teacher's."""
@@ -56,7 +60,7 @@ def test_features_reach_an_objective_and_its_learned_part_is_trained(tmp_path):
     stage, lesson = hinted()
     student = build(stage.model, lesson.corpus.input_shape, 4, seed=0)
     teaching = Teaching(stage, lesson, student)
-    total, terms = teaching.loss(student, draw(0, stage, lesson), epoch=0, progress=0.0)
+    total, terms = teaching.loss(student, draw(0, stage, lesson), step=0, epoch=0)
     total.backward()
     assert len(terms) == 2
     assert [name for name, _ in teaching.heads.named_children()] == ["objective-0-0"]
@@ -67,10 +71,7 @@ def test_features_reach_an_objective_and_its_learned_part_is_trained(tmp_path):
 def test_a_run_with_learned_parts_that_was_stopped_ends_with_the_same_student(tmp_path):
     stage, lesson = hinted()
     whole = trained(stage, lesson, tmp_path / "whole").state_dict()
-    bench = Bench(
-        CPU, tmp_path / "cut/checkpoints", tmp_path / "cut/curve.jsonl", "digest", report_every=0
-    )
-    with closing(train(stage, lesson, bench)) as loop:
+    with closing(train(stage, lesson, bench_in(tmp_path / "cut"))) as loop:
         next(event for event in loop if isinstance(event, StageProgress) and event.step == 17)
     cut = trained(stage, lesson, tmp_path / "cut").state_dict()
     assert all(torch.equal(cut[name], whole[name]) for name in whole)
@@ -80,19 +81,22 @@ def test_a_stage_that_a_network_does_not_have_is_refused_by_name():
     stage, lesson, _ = prepared(tiny())
     wrong = replace(stage, objectives=(Hint(layer="stage9"),))
     student = build(stage.model, lesson.corpus.input_shape, 4, seed=0)
-    with pytest.raises(RecipeError, match=r"stage9 .* which has flatten, hidden1, head"):
+    with pytest.raises(
+        RecipeError,
+        match="no stage 'stage9' in the student; expected one of flatten, hidden1, head",
+    ):
         Teaching(wrong, lesson, student)
 
 
 def test_what_several_teachers_say_is_added_up_and_labels_count_once():
     """Golden fact G7, for the terms that follow a teacher."""
     stage, lesson, _ = prepared(tiny())
-    two = replace(stage, taught_by=stage.taught_by * 2)
+    two = replace(stage, link=replace(stage.link, taught_by=stage.link.taught_by * 2))
     twice = replace(lesson, teachers=lesson.teachers * 2)
     student = build(stage.model, lesson.corpus.input_shape, 4, seed=0)
     batch = draw(0, stage, lesson)
-    once = Teaching(stage, lesson, student).loss(student, batch, epoch=0, progress=0.0)[1]
-    both = Teaching(two, twice, student).loss(student, batch, epoch=0, progress=0.0)[1]
+    once = Teaching(stage, lesson, student).loss(student, batch, step=0, epoch=0)[1]
+    both = Teaching(two, twice, student).loss(student, batch, step=0, epoch=0)[1]
     assert float(both[0]) == pytest.approx(float(once[0]))
     assert float(both[1]) == pytest.approx(2 * float(once[1]))
 

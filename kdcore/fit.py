@@ -1,0 +1,68 @@
+"""Whether the networks of a route and what is compared between them fit each other.
+
+All by arithmetic, so a spec is refused where it is posted, and not an hour later where it is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+from kdcore.errors import RecipeError
+from kdcore.learned import Learner
+from kdcore.model import Model
+from kdcore.path import TEACHER
+from kdcore.route import Leg, models_of
+from kdcore.temperature import Temperature
+from kdcore.tensors import Shapes, Sizes
+from kdcore.weighting import Weighting
+
+
+def check_fit(
+    legs: Sequence[Leg],
+    *,
+    teacher: Model,
+    temperature: Temperature,
+    weighting: Weighting,
+    form: tuple[tuple[int, ...], int],
+) -> None:
+    """Check every network and every pair on inputs of a form: shape of a sample, classes.
+
+    Raises:
+        RecipeError: a network cannot take such inputs, or a pair cannot be compared as asked for.
+    """
+    shapes: dict[str, Shapes] = {}
+    for name, model in models_of(legs, teacher).items():
+        with _at(_place_of(name)):
+            shapes[name] = model.shapes(*form)
+    for leg in legs:
+        learners: list[tuple[str, Learner]] = [
+            ("/objectives" if leg.role == "tutor" else f"/objectives/{place}", objective)
+            for place, objective in enumerate(leg.objectives)
+        ]
+        if leg.link.taught_by:
+            learners += [("/temperature", temperature), ("/weighting", weighting)]
+        for name in leg.link.taught_by or [None]:
+            sizes = Sizes(
+                student=shapes[leg.link.name],
+                teacher=shapes[name] if name else {},
+                num_classes=form[1],
+            )
+            for pointer, learner in learners:
+                with _at(pointer):
+                    learner.taps(sizes)
+
+
+def _place_of(network: str) -> str:
+    """Return the part of a recipe that describes a network."""
+    if network.partition("@")[0] == TEACHER:
+        return "/teacher/model"
+    return "/student/model" if network == "student" else "/path"
+
+
+@contextmanager
+def _at(pointer: str) -> Generator[None]:
+    try:
+        yield
+    except RecipeError as error:
+        raise RecipeError(str(error), hint=error.hint, pointer=error.pointer or pointer) from None

@@ -1,0 +1,136 @@
+"""Recipes that nobody can mean: each check refuses one kind, and says why and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from kdcore.errors import RecipeError
+from kdcore.gate import Gate
+from kdcore.reach import unreached
+
+if TYPE_CHECKING:
+    from kdcore.recipe import Recipe
+
+_NEED_A_BASELINE = {"baseline.accuracy", "uplift", "uplift.low"}
+
+
+def somebody_teaches(recipe: Recipe) -> None:
+    """Refuse objectives that look at labels alone."""
+    if not any(one.needs_teacher and one.weight for one in recipe.objectives):
+        raise RecipeError(
+            "found no objective that follows the teacher with a weight above 0; expected one, "
+            "such as kd",
+            pointer="/objectives",
+        )
+
+
+def temperature_is_read(recipe: Recipe) -> None:
+    """Refuse a temperature that no term looks at."""
+    if all(unreached(type(recipe.temperature), type(one)) for one in recipe.objectives):
+        raise RecipeError(
+            f"found temperature {recipe.temperature.name}, and none of the objectives "
+            f"{_objectives(recipe)} compares softened logits; expected one that does",
+            hint="add an objective such as kd, or leave the temperature out",
+            pointer="/temperature",
+        )
+
+
+def weights_reach_a_term(recipe: Recipe) -> None:
+    """Refuse weights of samples where every term compares samples with each other."""
+    if all(unreached(type(recipe.weighting), type(one)) for one in recipe.objectives):
+        raise RecipeError(
+            f"found weighting {recipe.weighting.name}, and the objectives {_objectives(recipe)} "
+            "compare the samples of a batch with each other, so no sample has a loss of its own to "
+            "be weighed; expected an objective with one loss a sample",
+            hint="add an objective such as kd, or leave the weighting out",
+            pointer="/weighting",
+        )
+
+
+def batches_are_large_enough(recipe: Recipe) -> None:
+    """Refuse batches too small to compare samples in."""
+    for leg in recipe.route():
+        size = leg.training.per_device_train_batch_size
+        for objective in leg.objectives:
+            if size < objective.smallest_batch:
+                raise RecipeError(
+                    f"found batches of {size}, and {objective.name} compares "
+                    f"{objective.smallest_batch} samples or more with each other; "
+                    f"expected at least {objective.smallest_batch}",
+                    pointer="/training/per_device_train_batch_size",
+                )
+
+
+def route_is_known(recipe: Recipe) -> None:
+    """Refuse a path along a training that this run does not do."""
+    if recipe.path.anchors() and recipe.teacher.weights is not None:
+        raise RecipeError(
+            f"found path {recipe.path.name}, which follows the teacher's own training, and a "
+            "teacher that is trained already; expected a teacher without weights",
+            hint="leave teacher.weights out, or take another path",
+            pointer="/path",
+        )
+
+
+def midpoint_is_known(recipe: Recipe) -> None:
+    """Refuse a choice by accuracy where the accuracies are not measured."""
+    if all(leg.link.teachers != "nearest_midpoint" for leg in recipe.route()):
+        return
+    if not recipe.data.validation_size:
+        raise RecipeError(
+            "found an assistant to be chosen by its accuracy, and no validation samples to measure "
+            "it on; expected data.validation_size above 0",
+            hint="set data.validation_size, or name the assistants",
+            pointer="/data/validation_size",
+        )
+    if not recipe.baseline.enabled:
+        raise RecipeError(
+            "found an assistant to be chosen midway between the teacher and the student alone, and "
+            "no baseline; expected baseline: true",
+            hint="switch the baseline on, or name the assistants",
+            pointer="/baseline",
+        )
+
+
+def best_is_measured(recipe: Recipe) -> None:
+    """Refuse to keep the best weights where nothing is measured on the way."""
+    if recipe.training.load_best_model_at_end and not recipe.data.validation_size:
+        raise RecipeError(
+            "found load_best_model_at_end but no validation samples; "
+            "expected data.validation_size above 0",
+            pointer="/training/load_best_model_at_end",
+        )
+
+
+def gates_are_measured(recipe: Recipe) -> None:
+    """Refuse gates on what this run does not measure."""
+    gated = {Gate.parse(line).metric for line in recipe.gates}
+    if "uplift.low" in gated and len(recipe.seeds) == 1:
+        raise RecipeError(
+            "found a gate on uplift.low and one seed, which has no interval; "
+            "expected at least two seeds",
+            pointer="/gates",
+        )
+    if not recipe.baseline.enabled and (lost := sorted(gated & _NEED_A_BASELINE)):
+        raise RecipeError(
+            f"found a gate on {', '.join(lost)} but no baseline; expected baseline: true",
+            pointer="/gates",
+        )
+
+
+def _objectives(recipe: Recipe) -> str:
+    return ", ".join(one.name for one in recipe.objectives)
+
+
+CHECKS: Final[tuple[Callable[[Recipe], None], ...]] = (
+    somebody_teaches,
+    temperature_is_read,
+    weights_reach_a_term,
+    batches_are_large_enough,
+    route_is_known,
+    midpoint_is_known,
+    best_is_measured,
+    gates_are_measured,
+)
+"""In the order in which they are asked."""

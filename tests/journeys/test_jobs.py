@@ -1,6 +1,5 @@
 """From a POST to a downloaded student, or to a failure that says why: the real processes."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from running import running_house
 from safetensors.torch import save_file
 from stillhouse import Client
 from waiting import wait_until
@@ -25,7 +25,6 @@ from kdcore import load_student
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 SPEC: dict[str, Any] = {
     "teacher": {"model": {"name": "mlp", "hidden": [24]}},
     "student": {"model": {"name": "mlp", "hidden": [6]}},
@@ -45,31 +44,8 @@ METHODS = [
 @pytest.fixture
 def house(settings: Settings, tmp_path: Path) -> Generator[Client]:
     """Give a client of an API process and a worker process, on each kind of database."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("STILLHOUSE_")}
-    environment = kept | {
-        "STILLHOUSE_DATA": str(settings.data),
-        "STILLHOUSE_DATABASE_URL": settings.database_url,
-        "STILLHOUSE_SLOTS": "2",
-        "STILLHOUSE_POLL_SECONDS": "0.1",
-        "STILLHOUSE_RETRY_SECONDS": "0.1",
-        "PYTHONPATH": str(ROOT),
-    }
-    port = tmp_path / "port"
-    commands = {
-        "api": ["api", "--port", "0", "--port-file", str(port)],
-        "worker": ["worker"],
-    }
-    with contextlib.ExitStack() as running:
-        for name, words in commands.items():
-            log = running.enter_context((tmp_path / f"{name}.log").open("wb"))
-            process = subprocess.Popen(
-                [sys.executable, "-m", *words], env=environment, stdout=log, stderr=log
-            )
-            running.callback(process.wait)
-            running.callback(process.terminate)
-        wait_until(port.exists)
-        url = f"http://127.0.0.1:{wait_until(port.read_text).strip()}"
-        yield running.enter_context(Client(url))
+    with running_house(settings, tmp_path) as client:
+        yield client
 
 
 def test_a_posted_spec_becomes_a_downloaded_student_for_every_method(house, tmp_path):

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TOY = '''"""Mean squared difference of logits: a method that nobody published.
+TOY = '''"""Squared difference of logits and of learned features: a method that nobody published.
 
 Formula
-    L = sum_c (z_s - z_t)^2 / T^2
+    L = sum_c (z_s - z_t)^2 / T^2 + mean (W f_s - f_t)^2
 Shapes
-    student, teacher logits (B, C); result (B,)
+    student, teacher logits (B, C); embeddings (B, D_s), (B, D_t); result (B,)
 Paper
     None. arXiv:0000.00000
 Source
@@ -26,22 +26,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from kdcore.method import Method
+from kdcore.lazy import nn as layers
+from kdcore.method import Method, Pair
 from kdcore.objective import Objective
+from kdcore.stages import embedding
+from kdcore.tensors import Taps
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 class Toy(Objective):
-    """Match the logits themselves."""
+    """Match the logits themselves, and the embeddings through a learned map."""
 
     name: Literal["toy"] = "toy"
     softens: ClassVar[bool] = True
 
+    def taps(self, sizes) -> Taps:
+        """Read both embeddings."""
+        return Taps(
+            (embedding(sizes.student, "student"),), (embedding(sizes.teacher, "teacher"),)
+        )
+
+    def heads(self, sizes) -> nn.Module:
+        """Map the student's width to the teacher's."""
+        taps = self.taps(sizes)
+        (ours,), (theirs,) = sizes.student[taps.student[0]], sizes.teacher[taps.teacher[0]]
+        return layers.Linear(ours, theirs)
+
     def loss(self, seen, softened, heads) -> Tensor:
         """See the formula of this file."""
-        return (softened.student_logits - softened.teacher_logits).pow(2).sum(-1)
+        ours = heads(seen.student.features[seen.taps.student[0]])
+        theirs = seen.teacher.features[seen.taps.teacher[0]]
+        logits = (softened.student_logits - softened.teacher_logits).pow(2).sum(-1)
+        return logits + (ours - theirs).pow(2).mean(-1)
 
 
 class ToyMethod(Method):
@@ -52,7 +70,7 @@ class ToyMethod(Method):
     strength: float = 0.5
     """Factor of the toy."""
 
-    def axes(self):
+    def axes(self, pair: Pair):
         """The toy alone."""
         return {"objectives": [{"name": "toy", "weight": self.strength}]}
 '''
@@ -105,11 +123,8 @@ def test_a_new_file_stands_in_the_schema_the_catalogue_and_a_recipe(house, tmp_p
     assert '"toy"' in answers["methods"]
     assert answers["method"]["defaults"] == {"strength": 0.5}
     assert "(z_s - z_t)^2" in answers["method"]["formula"]
-    assert answers["dry_run"]["recipe"]["objectives"][0] == {
-        "name": "toy",
-        "weight": 0.5,
-        "warmup_epochs": 0.0,
-    }
+    (objective,) = answers["dry_run"]["recipe"]["objectives"]
+    assert (objective["name"], objective["weight"]) == ("toy", 0.5)
     assert not answers["torch"]
 
 

@@ -14,7 +14,14 @@ from typing import Final, cast
 from pydantic import ValidationError
 
 from kdcore.errors import KdcoreError
-from kdcore.events import Event, StageFinished, StageProgress, VerdictReached, Warned
+from kdcore.events import (
+    Event,
+    StageFinished,
+    StageProgress,
+    TeacherChosen,
+    VerdictReached,
+    Warned,
+)
 from kdcore.recipe import Recipe
 from kdcore.validation import explain
 from kdcore.yaml_text import read_yaml
@@ -82,6 +89,8 @@ def _tell(event: Event, *, as_json: bool) -> None:
                 )
             case StageFinished():
                 line = f"         {event.stage}  accuracy {event.scores['accuracy']:.4f}"
+            case TeacherChosen():
+                line = f"         {event.teacher} teaches {event.stage}"
             case Warned():
                 line = f"warning: {event.message}"
             case VerdictReached():

@@ -110,6 +110,35 @@ FIELDS: dict[str, tuple[dict[str, Any], str]] = {
     "a path upwards": ({"data": {"name": "arrays", "path": "../x.npz"}}, "/data/path"),
     "an absolute path": ({"data": {"name": "arrays", "path": "/etc/passwd"}}, "/data/path"),
     "a drive": ({"teacher": {"model": "mlp", "weights": "C:\\x"}}, "/teacher/weights"),
+    "an unknown option": ({"method": {"name": "dkd", "gama": 1}}, "/method/gama"),
+    "maps of a network without maps": ({"method": "fitnet"}, "/method"),
+    "an objective without maps": ({"objectives": ["kd", "at"]}, "/objectives/1"),
+    "a stage that is not there": (
+        {"objectives": [{"name": "pkt", "student_layer": "stage9"}]},
+        "/objectives/0",
+    ),
+    "a network that takes images": (
+        {"data": {"name": "synthetic", "shape": [9]}, "student": "vgg8"},
+        "/student/model",
+    ),
+    "one class": ({"data": {"name": "synthetic", "num_classes": 1}}, "/data/num_classes"),
+    "a batch of one for relations": (
+        {"method": "rkd", "training": {"per_device_train_batch_size": 1}},
+        "/training/per_device_train_batch_size",
+    ),
+    "a temperature that nobody reads": (
+        {"objectives": ["rkd"], "temperature": "ctkd"},
+        "/temperature",
+    ),
+    "weights that reach nobody": ({"objectives": ["rkd"], "weighting": "wsld"}, "/weighting"),
+    "a name twice in a chain": (
+        {"method": {"name": "takd", "assistants": [{"model": "mlp", "name": "a"}] * 2}},
+        "/method/assistants",
+    ),
+    "a route of a teacher that is given": (
+        {"method": "rco", "teacher": {"model": "mlp", "weights": "t.safetensors"}},
+        "/method",
+    ),
     "a key with slashes": ({"a/b~c": 1}, "/a~1b~0c"),
 }
 

@@ -149,10 +149,22 @@ BAD: dict[str, tuple[dict[str, Any], Callable[[Path], Any], str, str]] = {
         "",
     ),
     "a network that cannot take the data": (
-        {"student": "resnet", "data": "synthetic"},
-        nothing,
+        {**ARRAYS, "student": "resnet"},
+        write_arrays,
         "recipe_invalid",
         "takes images",
+    ),
+    "a feature method without feature maps": (
+        {**ARRAYS, "method": "fitnet"},
+        write_arrays,
+        "recipe_invalid",
+        "no feature map in the student",
+    ),
+    "labels out of range": (
+        ARRAYS,
+        lambda folder: write_arrays(folder, y_test=np.full(12, -3)),
+        "data_invalid",
+        "label -3",
     ),
 }
 

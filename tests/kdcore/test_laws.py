@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.catalog import AXES, HEADINGS, METHODS, describe
+from kdcore.curricula import CURRICULA
 from kdcore.learned import Learner
 from kdcore.objective import Objective
 from kdcore.objectives import OBJECTIVES
@@ -232,6 +233,21 @@ def test_a_batch_without_any_label_has_a_finite_loss(objective, temperature):
     student, teacher, labels = draw()
     hidden = torch.full_like(labels, HIDDEN)
     assert bool(losses(objective, temperature, student, teacher, hidden).isfinite().all())
+
+
+@pytest.mark.parametrize("name", CURRICULA)
+def test_a_curriculum_grows_to_everything_and_scores_every_sample(name):
+    curriculum = CURRICULA[name]()
+    shares = [curriculum.share(step / 100) for step in range(101)]
+    assert shares == sorted(shares)
+    assert shares[0] > 0
+    assert shares[-1] == 1
+    for size in (1.0, 100.0):
+        _, teacher, labels = draw(size, torch.float32)
+        scores = curriculum.scores(teacher, labels)
+        if scores is not None:
+            assert scores.shape == (8,)
+            assert bool(scores.isfinite().all())
 
 
 @pytest.mark.parametrize(("axis", "name"), ENTRIES)

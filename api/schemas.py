@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -16,13 +16,15 @@ AttemptStatus = Literal["running", "succeeded", "failed", "cancelled", "paused",
 Item = TypeVar("Item", bound=BaseModel)
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A record of an answer."""
+
     model_config = ConfigDict(
         use_attribute_docstrings=True, frozen=True, json_schema_serialization_defaults_required=True
     )
 
 
-class FieldError(_Body):
+class FieldError(Body):
     """One thing that is wrong in a request."""
 
     pointer: str
@@ -37,7 +39,7 @@ class FieldError(_Body):
     """The query parameter or header that is wrong, if it is not the body."""
 
 
-class MirroredError(_Body):
+class MirroredError(Body):
     """The same problem in the form that OpenAI's clients read."""
 
     message: str
@@ -46,7 +48,7 @@ class MirroredError(_Body):
     code: str
 
 
-class ProblemBody(_Body):
+class ProblemBody(Body):
     """RFC 9457 problem details, sent as `application/problem+json`."""
 
     type: str
@@ -63,7 +65,7 @@ class ProblemBody(_Body):
     error: MirroredError
 
 
-class Progress(_Body):
+class Progress(Body):
     """Where a running job is, as its worker last said."""
 
     percent: float | None = None
@@ -83,7 +85,7 @@ class Progress(_Body):
     """Seconds to the end of the run's trainings."""
 
 
-class Failure(_Body):
+class Failure(Body):
     """Why a job failed."""
 
     code: str
@@ -92,7 +94,7 @@ class Failure(_Body):
     attempt: int | None = None
 
 
-class JobLinks(_Body):
+class JobLinks(Body):
     """Paths of everything that belongs to a job."""
 
     self: str
@@ -108,7 +110,7 @@ class JobLinks(_Body):
     retry: str
 
 
-class JobSummary(_Body):
+class JobSummary(Body):
     """A job, as lists show it."""
 
     id: str
@@ -152,7 +154,7 @@ class Job(JobSummary):
     """As it is run: the short forms spelt out, the defaults filled in."""
 
 
-class DryRun(_Body):
+class DryRun(Body):
     """What would have been accepted."""
 
     object: Literal["dry_run"] = "dry_run"
@@ -161,7 +163,7 @@ class DryRun(_Body):
     recipe: dict[str, JsonValue]
 
 
-class Event(_Body):
+class Event(Body):
     """One line of a job's story."""
 
     seq: int
@@ -172,7 +174,7 @@ class Event(_Body):
     data: dict[str, JsonValue]
 
 
-class Attempt(_Body):
+class Attempt(Body):
     """One claim of a job by one worker."""
 
     number: int
@@ -185,7 +187,7 @@ class Attempt(_Body):
     signal: int | None
 
 
-class Artifact(_Body):
+class Artifact(Body):
     """A file that a job delivered."""
 
     name: str
@@ -197,7 +199,7 @@ class Artifact(_Body):
     url: str
 
 
-class ListBody(_Body, Generic[Item]):
+class ListBody(Body, Generic[Item]):
     """One page of a list."""
 
     object: Literal["list"] = "list"
@@ -214,7 +216,7 @@ class EventList(ListBody[Event]):
     """True where the job has ended and this page is the last."""
 
 
-class StageMetrics(_Body):
+class StageMetrics(Body):
     """The curves of one stage, in columns of equal length."""
 
     role: str | None = None
@@ -223,7 +225,7 @@ class StageMetrics(_Body):
     """`step`, and under each key a value or null for each step."""
 
 
-class MetricsBody(_Body):
+class MetricsBody(Body):
     """The curves of a job."""
 
     job: str
@@ -234,7 +236,7 @@ class MetricsBody(_Body):
     """True where `max_points` left points out; the highest and lowest are always kept."""
 
 
-class Report(_Body):
+class Report(Body):
     """What came out of a job, short enough to be stored with a build."""
 
     object: Literal["report"] = "report"
@@ -246,7 +248,7 @@ class Report(_Body):
     artifacts: list[Artifact]
 
 
-class Worker(_Body):
+class Worker(Body):
     """A worker that was seen lately."""
 
     id: str
@@ -257,7 +259,7 @@ class Worker(_Body):
     """True where it reported within the lease time."""
 
 
-class Queue(_Body):
+class Queue(Body):
     """How many jobs there are in each status."""
 
     object: Literal["queue"] = "queue"
@@ -266,7 +268,7 @@ class Queue(_Body):
     running: int
 
 
-class Check(_Body):
+class Check(Body):
     """One thing that the server needs, and whether it is there."""
 
     name: str
@@ -274,26 +276,8 @@ class Check(_Body):
     detail: str
 
 
-class Health(_Body):
+class Health(Body):
     """Whether the server can do its work."""
 
     status: Literal["ok", "unavailable"]
     checks: list[Check] = []
-
-
-class CatalogueEntry(_Body):
-    """One entry of one axis: what it computes, where it comes from, what may be set."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    axis: str
-    name: str
-    summary: str
-    formula: str
-    shapes: str
-    paper: str
-    source: str
-    arxiv: list[str] = []
-    defaults: dict[str, JsonValue]
-    # `schema` would shadow a method of pydantic's BaseModel.
-    __pydantic_extra__: dict[str, Any]

@@ -214,7 +214,7 @@ def _joined(entries: Sequence[type[Entry]], other: str) -> JsonValue:
     return {
         "may": any(AXES[other][name] not in NEUTRAL for name in fitting),
         "entries": list(fitting),
-        "why_not": "; ".join(dict.fromkeys(reasons)) or None,
+        "why_not": ", or ".join(dict.fromkeys(reasons)) or None,
     }
 
 

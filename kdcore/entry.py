@@ -53,6 +53,8 @@ E = TypeVar("E", bound=Entry)
 def discover(*packages: str, contract: type[E]) -> dict[str, type[E]]:
     """Return the entries of folders by name: every subclass of `contract` that the files define.
 
+    A class whose name begins with an underscore is left out.
+
     Raises:
         TypeError: two entries bear the same name.
     """
@@ -61,6 +63,8 @@ def discover(*packages: str, contract: type[E]) -> dict[str, type[E]]:
         for value in vars(module).values():
             if not isinstance(value, type) or value.__module__ != module.__name__:
                 continue
+            if value.__name__.startswith("_"):
+                continue  # a file's own: not for recipes
             if issubclass(value, contract) and value is not contract:
                 name = value.model_fields["name"].default
                 if name in found:

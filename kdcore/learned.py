@@ -17,7 +17,7 @@ class Learner(Entry):
     """An entry that takes part in the computation of the loss."""
 
     needs_labels: ClassVar[bool] = False
-    """True where labels are read; a hidden one is replaced by the teacher's best class."""
+    """True where labels are read; a hidden one is left out, or the teacher's guess is taken."""
     needs_indices: ClassVar[bool] = False
     """True where something is remembered by sample."""
 

@@ -1,6 +1,6 @@
 """Curves and dots as SVG, drawn on the server: the same with and without JavaScript, and testable.
 
-One line for each role, the mean over its seeds, with a band from the lowest to the highest seed.
+One line for each role, the mean over its trainings, with a band from the lowest to the highest.
 All colours are classes of the style sheet.
 """
 
@@ -28,6 +28,7 @@ _LOG_FROM_RATIO: Final = 50.0
 
 ROLES: Final = {
     "teacher": "Teacher",
+    "tutor": "Teacher, prepared",
     "assistant": "Assistant",
     "student": "Student, distilled",
     "baseline": "Student, alone",
@@ -40,7 +41,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One role's line: for each x, the mean, the lowest and the highest of its seeds."""
+    """One role's line: for each x, the mean, the lowest and the highest of its trainings."""
 
     role: str
     xs: list[float]
@@ -48,11 +49,14 @@ class Curve:
     lows: list[float]
     highs: list[float]
     seeds: int
+    trainings: int
+    """More than the seeds where several networks have the role, such as a chain of assistants."""
 
 
 def curves(stages: Mapping[str, Series], key: str) -> list[Curve]:
     """Return one line for each role that has values under `key`."""
     by_role: dict[str, list[list[Point]]] = {}
+    seeds: dict[str, set[int]] = {}
     for name, series in stages.items():
         column = series.columns.get(key, [])
         steps = series.columns[STEP]
@@ -67,18 +71,19 @@ def curves(stages: Mapping[str, Series], key: str) -> list[Curve]:
         )
         if points:
             by_role.setdefault(stage_role(name), []).append(points)
-    return [_merge(role, by_role[role]) for role in ROLES if role in by_role]
+            seeds.setdefault(stage_role(name), set()).add(series.seed)
+    return [_merge(role, by_role[role], len(seeds[role])) for role in ROLES if role in by_role]
 
 
-def _merge(role: str, seeds: list[list[Point]]) -> Curve:
-    """Put the seeds of a role into common bins, so that they can be compared step by step."""
-    last = max(points[-1][0] for points in seeds)
-    widest = max(len(points) for points in seeds)
+def _merge(role: str, trainings: list[list[Point]], seeds: int) -> Curve:
+    """Put the trainings of a role into common bins, so that they can be compared step by step."""
+    last = max(points[-1][0] for points in trainings)
+    widest = max(len(points) for points in trainings)
     bins = min(_BINS, widest)
-    curve = Curve(role, [], [], [], [], len(seeds))
+    curve = Curve(role, [], [], [], [], seeds, len(trainings))
     width = (last or 1.0) / bins
     filled: list[dict[int, tuple[float, float]]] = []
-    for points in seeds:
+    for points in trainings:
         groups: dict[int, list[Point]] = {}
         for step, value in points:
             groups.setdefault(min(int(step / width), bins - 1), []).append((step, value))
@@ -218,7 +223,7 @@ def _line(line: Curve, scale: Scale, across: Callable[[float], float]) -> list[s
     role = line.role
     middle = [(across(x), scale.height(y)) for x, y in zip(line.xs, line.means, strict=True)]
     parts: list[str] = []
-    if line.seeds > 1 and len(middle) > 1:
+    if line.trainings > 1 and len(middle) > 1:
         upper = [(across(x), scale.height(y)) for x, y in zip(line.xs, line.highs, strict=True)]
         lower = [(across(x), scale.height(y)) for x, y in zip(line.xs, line.lows, strict=True)]
         parts.append(f'<polygon class="band {role}" points="{_path([*upper, *reversed(lower)])}"/>')

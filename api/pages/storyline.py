@@ -28,8 +28,10 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """The role in words, with the seed."""
-        return f"{ROLES.get(self.role, self.role)}, seed {self.seed}"
+        """The role in words, which of several networks it is, and the seed."""
+        which = self.name.removeprefix(self.role).removesuffix(f"-{self.seed}").strip("-")
+        role = ROLES.get(self.role, self.role) + (f" ({which.replace('-', ' ')})" if which else "")
+        return f"{role}, seed {self.seed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ def _sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one senten
             accuracy = _mapping(data, "scores").get("accuracy")
             where = f"{stage} at step {data.get('step')}"
             return f"{where}: {words.percent(accuracy)} ({data.get('split')})"
+        case "teacher.chosen":
+            return _choice(stage, data)
         case "checkpoint":
             return f"{stage} saved at step {data.get('step')}"
         case "stage.finished":
@@ -154,3 +158,15 @@ def _sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one senten
             return f"Run finished after {words.duration(_number(data, 'seconds'))}"
         case _:
             return event.type
+
+
+def _choice(stage: str, data: Mapping[str, Any]) -> str:
+    """Say who teaches a stage, and why that one."""
+    tried = ", ".join(
+        f"{name} {words.percent(accuracy)}"
+        for name, accuracy in _mapping(data, "accuracies").items()
+    )
+    midway = words.percent(_number(data, "target"))
+    return (
+        f"{data.get('teacher')} teaches {stage}: it is nearest the midpoint {midway} (of {tried})"
+    )

@@ -1,4 +1,4 @@
-"""What can be asked for: methods, the four axes that they stand on, architectures, data sets."""
+"""What can be asked for: methods, the axes that they stand on, architectures, data sets."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.answers import problems, send, unless_known
+from api.entries import CatalogueEntry
 from api.problems import Problem
-from api.schemas import CatalogueEntry, ListBody
+from api.schemas import ListBody
 from kdcore.catalog import AXES, describe
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 
 PATHS: Final = {
-    "methods": ("methods", "method", "What papers published: combinations on the four axes."),
+    "methods": ("methods", "method", "What papers published: combinations on the axes."),
     "objectives": ("objectives", "objective", "Which knowledge is compared."),
     "temperatures": ("temperatures", "temperature", "How logits are softened."),
     "weightings": ("weightings", "weighting", "How much each sample counts."),
     "paths": ("paths", "path", "Who teaches whom."),
+    "curricula": ("curricula", "curriculum", "In which order samples are met."),
     "architectures": ("models", "architecture", "Networks that can teach and learn."),
     "datasets": ("datasets", "dataset", "Data that can be named in a spec."),
 }
@@ -72,7 +74,7 @@ for _path, (_axis, _word, _what) in PATHS.items():
         _getter(_axis, _word),
         operation_id=f"get_{_word}",
         summary=f"Get one {_word}",
-        description=f"{_what} Formula, paper, defaults and JSON Schema of one.",
+        description=f"{_what} Formula, paper, needs, defaults and JSON Schema of one.",
         response_model=CatalogueEntry,
         responses=problems(404),
     )

@@ -28,8 +28,9 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """Role and seed in words."""
-        words = self.role.replace("_", " ")
+        """Role, which of several networks it is, and seed, in words."""
+        which = self.name.removeprefix(self.role).removesuffix(f"-{self.seed}")
+        words = f"{self.role}{which}".replace("_", " ").replace("-", " ")
         return (
             words if self.seed is None or self.role == "teacher" else f"{words}, seed {self.seed}"
         )
@@ -119,6 +120,16 @@ class Story:
         said = "" if accuracy is None else f" {percent(accuracy)}"
         return f"{stage.title}:{said} in {duration(data.get('seconds'))}"
 
+    def teacher_chosen(self, _event: EventBody, data: Data) -> str | None:
+        """One of several networks teaches; the others were tried."""
+        accuracies: dict[str, float] = data.get("accuracies") or {}
+        tried = ", ".join(f"{name} {percent(accuracy)}" for name, accuracy in accuracies.items())
+        midway = percent(data.get("target"))
+        return (
+            f"{data.get('teacher')} teaches {data.get('stage')}: "
+            f"it is nearest the midpoint {midway} (of {tried})"
+        )
+
     def warned(self, _event: EventBody, data: Data) -> str | None:
         """The run found something that its owner should know."""
         hint = f" ({data['hint']})" if data.get("hint") else ""
@@ -158,5 +169,6 @@ _HEARD: Final[dict[str, Callable[[Story, EventBody, Data], str | None]]] = {
     "progress": Story.progressed,
     "stage.started": Story.stage_started,
     "stage.finished": Story.stage_finished,
+    "teacher.chosen": Story.teacher_chosen,
     "warning": Story.warned,
 }

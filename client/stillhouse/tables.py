@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -30,7 +27,7 @@ def status_text(status: str) -> Text:
 
 def jobs_table(jobs: list[JobSummary]) -> Table:
     """Jobs, one a line."""
-    table = _table("id", "name", "status", "what", "result", "age")
+    table = table_of("id", "name", "status", "what", "result", "age")
     for job in jobs:
         progress = job["progress"]
         done = progress["percent"] if progress and not job["terminal"] else None
@@ -88,7 +85,7 @@ def failure_text(code: str, message: str, hint: str | None) -> Text:
 
 def verdict_view(verdict: Verdict) -> RenderableType:
     """The comparison, its sentence, and the gates."""
-    table = _table("model", "accuracy", "±", "parameters", "size", "latency")
+    table = table_of("model", "accuracy", "±", "parameters", "size", "latency")
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
     rows: list[tuple[str, Measured | None]] = [
@@ -129,7 +126,7 @@ def _facts(verdict: Verdict) -> Text:
 
 
 def _gates(verdict: Verdict) -> Table:
-    table = _table("gate", "found", "")
+    table = table_of("gate", "found", "")
     for gate in verdict["gates"]:
         mark = ("passed", "green") if gate["passed"] else ("NOT MET", "bold red")
         table.add_row(Text(gate["gate"]), number(gate["value"]), Text(*mark))
@@ -138,7 +135,7 @@ def _gates(verdict: Verdict) -> Table:
 
 def artifacts_table(artifacts: list[Artifact]) -> Table:
     """Files, one a line."""
-    table = _table("file", "kind", "size", "sha256")
+    table = table_of("file", "kind", "size", "sha256")
     for artifact in artifacts:
         table.add_row(
             artifact["name"], artifact["kind"], size(artifact["size_bytes"]), artifact["sha256"]
@@ -146,30 +143,8 @@ def artifacts_table(artifacts: list[Artifact]) -> Table:
     return table
 
 
-def entries_table(entries: list[dict[str, Any]]) -> Table:
-    """Entries of the catalogue, one a line."""
-    table = _table("name", "what it does", "paper")
-    table.columns[1].overflow = "fold"
-    for entry in entries:
-        paper = str(entry.get("paper") or "").partition("\n")[0]
-        table.add_row(str(entry.get("name")), Text(str(entry.get("summary") or "")), Text(paper))
-    return table
-
-
-def entry_view(entry: dict[str, Any]) -> RenderableType:
-    """One entry of the catalogue in full, but for its JSON Schema."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for key, value in entry.items():
-        if key == "schema" or value in (None, "", [], {}):
-            continue
-        shown = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
-        table.add_row(key, Text(str(shown)))
-    return table
-
-
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
+    """An empty table in the house's style."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, no_wrap=column in {"id", "status", "model", "age"})

@@ -38,6 +38,7 @@ class CrossEntropy(Objective):
     """Share of the target's mass that is spread evenly over all classes."""
 
     needs_teacher: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = True
 
     def loss(self, seen: Seen, softened: Softened, heads: nn.Module | None) -> Tensor:
         """See the formula of this file."""

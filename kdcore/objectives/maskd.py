@@ -108,7 +108,7 @@ class MaskedTeacher(Model):
             cast("Frozen", network.get_submodule(name)).copy(stage)
 
 
-class MaskLearning(Objective):
+class _MaskLearning(Objective):
     """Keep what the labels need of a masked map, by masks that differ: how MasKD learns its masks.
 
     It reads the stage `masks`, which no network has but the one that `maskd` makes of the teacher,
@@ -170,7 +170,7 @@ class MasKD(Objective):
                 tokens=self.tokens,
                 weighted=self.weighted,
             ),
-            objectives=(MaskLearning(tokens=self.tokens, weighted=self.weighted, mu=self.mu),),
+            objectives=(_MaskLearning(tokens=self.tokens, weighted=self.weighted, mu=self.mu),),
             training=Training(
                 max_steps=self.mask_steps,
                 per_device_train_batch_size=training.per_device_train_batch_size,

@@ -149,6 +149,7 @@ def test_workers_and_queue_are_told(
         ("temperatures", "fixed"),
         ("weightings", "uniform"),
         ("paths", "direct"),
+        ("curricula", "everything"),
         ("architectures", "mlp"),
         ("datasets", "digits"),
     ],

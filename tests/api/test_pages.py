@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,6 +13,7 @@ from stage_worker import StageWorker
 
 from api.pages import charts, words
 from jobs.metrics import Series
+from kdcore.events import Role
 
 Submit = Callable[..., str]
 HTML = {"Accept": "text/html"}
@@ -116,6 +118,70 @@ def test_the_cancel_button_works_without_javascript(client: TestClient, submit: 
     assert "cancelled" in response.text
     foreign = {"Sec-Fetch-Site": "cross-site"}
     assert client.post(f"/jobs/{job_id}/cancel", headers=foreign).status_code == 403
+
+
+def test_a_tutor_a_chain_and_the_choice_of_a_teacher_are_told(
+    client: TestClient, submit: Submit, worker: StageWorker
+) -> None:
+    job_id = submit()
+    worker.begin()
+    stages = {
+        "tutor-maskd-teacher-0": "tutor",
+        "assistant-1-0": "assistant",
+        "assistant-2-0": "assistant",
+        "student-0": "student",
+    }
+    worker.start([(name, role, 0, 20) for name, role in stages.items()])
+    for name in stages:
+        columns = {"step": [1, 20], "loss": [2.0, 1.0], "validation/accuracy": [0.25, 0.5]}
+        worker.report({"type": "metrics", "stage": name, "seed": 0, "columns": columns})
+    worker.report(
+        {
+            "type": "teacher.chosen",
+            "stage": "student-0",
+            "seed": 0,
+            "teacher": "assistant-2-0",
+            "accuracies": {"assistant-1-0": 0.97, "assistant-2-0": 0.925},
+            "target": 0.94,
+        }
+    )
+    text, _ = read(client, f"/jobs/{job_id}")
+    for title in ("Teacher, prepared (maskd teacher), seed 0", "Assistant (2), seed 0"):
+        assert f"{title}</td>" in text
+    assert text.count('<polyline class="line tutor"') == 2
+    assert "(2 trainings)" in text
+    assert (
+        "assistant-2-0 teaches student-0: it is nearest the midpoint 94.0 % "
+        "(of assistant-1-0 97.0 %, assistant-2-0 92.5 %)"
+    ) in text
+    metrics = client.get(f"/v1/jobs/{job_id}/metrics").json()["stages"]
+    assert {name: told["role"] for name, told in metrics.items()} == stages
+
+
+def test_every_role_has_a_word_a_colour_and_a_line_of_its_own(client: TestClient) -> None:
+    style = client.get("/static/style.css").text
+    assert set(charts.ROLES) == set(get_args(Role))
+    for role in charts.ROLES:
+        light, dark = re.findall(rf"--{role}: (#[0-9a-f]{{6}});", style)
+        assert min(contrast(light, "#ffffff"), contrast(dark, "#1c2226")) > 3, role
+        assert f".{role} {{ stroke: var(--{role}); }}" in style
+    dashes = re.findall(r"\.line\.(\w+) { stroke-dasharray: ([\d ]+); }", style)
+    assert {role for role, _ in dashes} == set(charts.ROLES) - {"teacher", "student"}
+    assert len({dash for _, dash in dashes}) == len(dashes)
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast ratio of two colours, as WCAG 2 defines it."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        ]
+        return sum(w * part for w, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
 
 
 def test_whatever_people_write_stays_text(

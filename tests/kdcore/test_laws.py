@@ -102,7 +102,7 @@ def extra_stages(learner: Learner, shapes: Shapes) -> Shapes:
     match learner.name:
         case "simkd":
             return {"projector": TEACHER["stage3"]}
-        case "maskd" | "mask_learning":
+        case "maskd":
             return {"masks": (channels + learner.tokens * (2 if learner.weighted else 1), *size)}
         case _:
             return {}

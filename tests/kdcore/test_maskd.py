@@ -22,7 +22,7 @@ from kdcore.network import build, observe, shapes_of
 from kdcore.objectives.maskd import (
     MasKD,
     MaskedTeacher,
-    MaskLearning,
+    _MaskLearning,
     dice,
     maskd_loss,
     masked_distances,
@@ -199,7 +199,7 @@ def test_the_masks_alone_are_learned():
     learned = [one for one in network.parameters() if one.requires_grad]
     assert sum(one.numel() for one in learned) == count_parameters(network.get_submodule("masks"))
     optimizer = torch.optim.AdamW(learned, lr=0.01, weight_decay=0.001)
-    objective = MaskLearning(tokens=2)
+    objective = _MaskLearning(tokens=2)
     taps = objective.taps(Sizes(model.shapes(IMAGE, CLASSES), {}, CLASSES))
     inputs, labels = torch.randn(16, *IMAGE), torch.randint(CLASSES, (16,))
     losses: list[float] = []
@@ -227,7 +227,7 @@ def test_learning_adds_the_dice_to_the_cross_entropy_of_the_labelled():
     labels = torch.tensor([2, HIDDEN, 0])
     outputs = Outputs(logits, {"masks": features})
     seen = seen_of(outputs, outputs, labels, Taps(("masks",)))
-    found = MaskLearning(tokens=3, mu=0.5).loss(seen, Softened(logits, logits, 1.0), None)
+    found = _MaskLearning(tokens=3, mu=0.5).loss(seen, Softened(logits, logits, 1.0), None)
     _, masks, _ = split(features, tokens=3, weighted=True)
     for sample, label in enumerate(labels.tolist()):
         task = 0.0 if label == HIDDEN else -float(logits[sample].log_softmax(0)[label])
@@ -239,7 +239,7 @@ def test_the_tutor_learns_as_published_on_batches_like_the_students():
     objective = MasKD(tokens=3, weighted=False, mu=0.2, mask_steps=77, teacher_layer="stage2")
     tutor = objective.tutor(TEACHER, Training(per_device_train_batch_size=24, num_train_epochs=9))
     assert tutor.model == MaskedTeacher(teacher=TEACHER, layer="stage2", tokens=3, weighted=False)
-    assert tutor.objectives == (MaskLearning(tokens=3, weighted=False, mu=0.2),)
+    assert tutor.objectives == (_MaskLearning(tokens=3, weighted=False, mu=0.2),)
     found = tutor.training
     assert (found.total_steps(5), found.per_device_train_batch_size) == (77, 24)
     assert (found.optim, found.learning_rate, found.weight_decay) == ("adamw", 0.01, 0.001)
@@ -295,7 +295,7 @@ def test_networks_without_what_is_read_are_refused():
     with pytest.raises(RecipeError, match="no stage 'masks' in the teacher"):
         MasKD().taps(Sizes(plain, TEACHER.shapes(IMAGE, CLASSES), CLASSES))
     with pytest.raises(RecipeError, match="no stage 'masks' in the student"):
-        MaskLearning().taps(Sizes(plain, {}, CLASSES))
+        _MaskLearning().taps(Sizes(plain, {}, CLASSES))
     with pytest.raises(RecipeError, match="found no feature map"):
         MasKD().tutor(MLP(), Training()).model.shapes(IMAGE, CLASSES)
     with pytest.raises(RecipeError, match="no stage 'stage9'"):

@@ -15,9 +15,6 @@ from kdcore.temperatures import TEMPERATURES
 from kdcore.validation import explain
 from kdcore.weightings import WEIGHTINGS
 
-MASKED = {"maskd", "mask_learning", "simkd"}
-"""Objectives whose networks are made for them."""
-
 
 def refused(changes: dict[str, Any]) -> dict[str, str]:
     """Return the problems of the tiny recipe of images with changes: pointer -> what is said."""

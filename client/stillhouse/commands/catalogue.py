@@ -6,20 +6,20 @@ from typing import Annotated
 
 import typer
 
+from stillhouse.entries import entries_table, entry_view
 from stillhouse.errors import SpecError
 from stillhouse.options import AsJson, Url, connect
 from stillhouse.output import Output
-from stillhouse.tables import entries_table, entry_view
 
 
 def methods(
     name: Annotated[
-        str | None, typer.Argument(help="One entry in full: formula, paper, defaults.")
+        str | None, typer.Argument(help="One entry in full: formula, paper, needs, options.")
     ] = None,
     axis: Annotated[
         str,
         typer.Option(
-            help="What to list: methods, objectives, temperatures, weightings, paths, "
+            help="What to list: methods, objectives, temperatures, weightings, paths, curricula, "
             "architectures or datasets."
         ),
     ] = "methods",

@@ -1,6 +1,6 @@
 # Stillhouse: `make help` lists what can be done. Needed: make, bash, Python 3.11 or newer with venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test up check format bench clean
+.PHONY: help demo test up check format docs bench results clean
 
 VENV ?= .venv
 export VENV
@@ -32,9 +32,17 @@ format: ## Let ruff lay out the code
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
+docs: ## Write docs/methods anew from what the methods say of themselves
+	@scripts/setup.sh demo
+	@$(PYTHON_HERE) -m scripts.docs
+
 bench: ## Run the paired benchmarks
 	@scripts/setup.sh test
 	@set -e; for file in benchmarks/*.py; do $(PYTHON_HERE) "$$file"; done
+
+results: ## Run every method on digits and write docs/results.md; started again, it goes on where it was
+	@scripts/setup.sh demo
+	@$(PYTHON_HERE) -m benchmarks.results $(ARGS)
 
 clean: ## Remove caches and build products; the environment and all data stay
 	@rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -17,7 +17,7 @@ def build_optimizer(
     """Build the optimiser that a recipe names; fused, one pass over the parameters a step."""
     fused = device.type in {"cpu", "cuda"}
     if training.optim == "sgd":
-        return torch.optim.SGD(
+        optimizer = torch.optim.SGD(
             parameters,
             lr=training.learning_rate,
             momentum=training.momentum,
@@ -25,9 +25,26 @@ def build_optimizer(
             nesterov=training.nesterov and training.momentum > 0,
             fused=fused,
         )
+        if training.momentum:
+            _stand_still(optimizer)
+        return optimizer
     return torch.optim.AdamW(
         parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=fused
     )
+
+
+def _stand_still(optimizer: torch.optim.SGD) -> None:
+    """Give every parameter a momentum of 0, which is what it has before its first gradient.
+
+    torch's fused steps take either all parameters for new or none: they fail where the first
+    gradient comes later than that of others, as for what belongs to a teacher that is not heard
+    in every step.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(
+                parameter, memory_format=torch.preserve_format
+            )
 
 
 def learning_rate(

@@ -12,6 +12,7 @@ from test_stage import bench_in, prepared, trained
 
 from kdcore import Recipe, distill
 from kdcore.assign import nearest_midpoint
+from kdcore.catalog import METHODS, describe
 from kdcore.events import (
     Event,
     RunStarted,
@@ -25,6 +26,7 @@ from kdcore.lesson import draw
 from kdcore.models.mlp import MLP
 from kdcore.models.resnet import ResNet
 from kdcore.network import build, load_weights
+from kdcore.optim import build_optimizer
 from kdcore.path import TEACHER, Link
 from kdcore.paths.dgkd import DGKD
 from kdcore.paths.rco import RCO
@@ -32,6 +34,7 @@ from kdcore.paths.takd import TAKD
 from kdcore.plan import Stage
 from kdcore.stage import anchor_file, train
 from kdcore.teaching import Teaching
+from kdcore.training import Training
 
 FAR = ResNet(depth=110)
 LARGE, SMALL = MLP(hidden=[24]), MLP(hidden=[4])
@@ -243,9 +246,38 @@ def test_a_name_twice_in_a_chain_is_refused():
         tiny(method={"name": "takd", "assistants": chain})
 
 
-@pytest.mark.parametrize("name", ["takd", "dgkd"])
-def test_any_path_goes_with_any_objective(name, tmp_path):
-    objectives = ["cross_entropy", {"name": "simkd"}]
-    method = small_method(name)
-    events = list(distill(tiny(**IMAGES, method=method, objectives=objectives), tmp_path))
+PARTS = ("learns", "changes_student", "prepares_teacher")
+LEARNING = [
+    name
+    for name, method in METHODS.items()
+    if any(describe("methods", method)[key] for key in PARTS)
+]
+
+
+@pytest.mark.parametrize("path", ["takd", "dgkd", "rco"])
+@pytest.mark.parametrize("name", LEARNING)
+def test_a_method_with_parts_of_its_own_is_trained_along_any_path(name, path, tmp_path):
+    """Of several teachers some are not heard in the first step, so their parts begin later."""
+    written = {"name": path, **small_method(path), **({"keep": 0.5} if path == "dgkd" else {})}
+    recipe = tiny(**IMAGES, method=small_method(name), path=written, baseline=False)
+    events = list(distill(recipe, tmp_path))
     assert events[-1].type == "run.finished"
+
+
+def test_a_parameter_that_is_reached_later_moves_as_under_a_plain_optimiser():
+    moved: list[torch.Tensor] = []
+    for plain in (False, True):
+        early, late = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+        training = Training(learning_rate=0.1)
+        optimizer = (
+            torch.optim.SGD([early, late], 0.1, 0.9, weight_decay=5e-4, nesterov=True)
+            if plain
+            else build_optimizer(training, [early, late], torch.device("cpu"))
+        )
+        for step in range(4):
+            optimizer.zero_grad()
+            (early.square() + (late.square() if step else 0)).sum().backward()
+            optimizer.step()
+        moved.append(torch.cat([early, late]).detach())
+    torch.testing.assert_close(*moved)
+    assert moved[0][0] < moved[0][3] < 1

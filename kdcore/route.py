@@ -46,7 +46,9 @@ def plan_route(
     tutors: dict[str, Leg] = {}
     legs: list[Leg] = []
     for link in path.links(teacher, student):
-        nearest, model = link.taught_by[0], link.model
+        # Of a route it is the end that counts: earlier networks are not what the student becomes.
+        nearest = link.taught_by[-1 if link.teachers == "in_turn" else 0]
+        model = link.model
         for objective in objectives:
             model = objective.student_model(model, models[nearest])
         own = link.training or training

@@ -8,6 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from recipes import IMAGES, small_method, tiny
+from safetensors.torch import load_file
 from test_stage import bench_in, prepared, trained
 
 from kdcore import Recipe, distill
@@ -281,3 +282,11 @@ def test_a_parameter_that_is_reached_later_moves_as_under_a_plain_optimiser():
         moved.append(torch.cat([early, late]).detach())
     torch.testing.assert_close(*moved)
     assert moved[0][0] < moved[0][3] < 1
+
+
+def test_along_the_teachers_route_the_classifier_is_reused_as_it_is_at_the_end(tmp_path):
+    path = {"name": "rco", "points": 3}
+    list(distill(tiny(**IMAGES, method="simkd", path=path, baseline=False), tmp_path))
+    student = load_file(tmp_path / "artifacts/student.safetensors")
+    teacher = load_file(tmp_path / "artifacts/teacher.safetensors")
+    torch.testing.assert_close(student["head.0.weight"], teacher["head.weight"], rtol=0, atol=0)

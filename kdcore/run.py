@@ -17,7 +17,7 @@ from kdcore.events import Warned
 from kdcore.files import write_file
 from kdcore.network import build, load_weights, predict
 from kdcore.path import TEACHER
-from kdcore.plan import Stage, plan_stages
+from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
 from kdcore.runtime import prepare
 
@@ -69,7 +69,9 @@ def prepare_run(recipe: Recipe, workdir: Path, inputs: Path, report_every: float
     recipe.check_fit((shape, classes))
     plan = plan_stages(recipe, corpus)
     for stage in plan:
-        _try_out(stage, corpus)
+        # Who it learns from changes the labels, and not which samples there are.
+        _, pool = training_set(stage, recipe, corpus, corpus.train.labels)
+        _try_out(stage, corpus, len(pool))
     run = Run(recipe, workdir, corpus, plan, device, digest, report_every)
     if weights is not None:
         teacher = build(recipe.teacher.model, shape, classes, seed=0)
@@ -105,13 +107,20 @@ def _parameters(stage: Stage, corpus: Corpus) -> int:
         return count_parameters(stage.model.build(corpus.input_shape, corpus.num_classes))
 
 
-def _try_out(stage: Stage, corpus: Corpus) -> None:
-    """Build a network and run a batch through it, without memory or arithmetic.
+def _try_out(stage: Stage, corpus: Corpus, samples: int) -> None:
+    """Build a network and run a batch of its samples through it, without memory or arithmetic.
 
     Raises:
         RecipeError: it cannot be built for this data, or not be trained on batches of this size.
     """
-    size = min(stage.training.per_device_train_batch_size, len(corpus.train.labels))
+    size = min(stage.training.per_device_train_batch_size, samples)
+    for objective in stage.objectives:
+        if size < objective.smallest_batch:
+            raise RecipeError(
+                f"found {samples} samples that {stage.name} learns from, and {objective.name} "
+                f"compares {objective.smallest_batch} or more with each other",
+                hint="keep more labels, or let the student see the samples without (unlabelled)",
+            )
     with torch.device("meta"):
         network = stage.model.build(corpus.input_shape, corpus.num_classes)
         try:

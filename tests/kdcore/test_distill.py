@@ -237,6 +237,19 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
             RecipeError,
             r"cannot be trained on batches of shape \(1, 1, 4, 4\)",
         ),
+        (
+            {
+                "student": {"model": "resnet"},
+                "data": {"shape": [1, 4, 4], "labelled": 1, "unlabelled": False},
+            },
+            RecipeError,
+            r"cannot be trained on batches of shape \(1, 1, 4, 4\)",
+        ),
+        (
+            {"data": {"train_size": 34, "labelled": 2}, "baseline": False, "method": "rkd"},
+            RecipeError,
+            "found 2 samples that student-0 learns from, and rkd compares 3",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused_before_any_training(tmp_path, changes, error, words):

@@ -49,7 +49,7 @@ def check_fit(
                 num_classes=form[1],
             )
             for pointer, learner in learners:
-                with _at(pointer):
+                with _at(pointer, leg.link.name if leg.role == "assistant" else ""):
                     learner.taps(sizes)
 
 
@@ -61,8 +61,10 @@ def _place_of(network: str) -> str:
 
 
 @contextmanager
-def _at(pointer: str) -> Generator[None]:
+def _at(pointer: str, assistant: str = "") -> Generator[None]:
+    """Say where an error is; an assistant is called the student of its own link."""
     try:
         yield
     except RecipeError as error:
-        raise RecipeError(str(error), hint=error.hint, pointer=error.pointer or pointer) from None
+        message = f"{assistant} as a student: {error}" if assistant else str(error)
+        raise RecipeError(message, hint=error.hint, pointer=error.pointer or pointer) from None

@@ -39,7 +39,8 @@ def plan_route(
     """Return the trainings in order; what is to be learned about a teacher comes before its link.
 
     Raises:
-        RecipeError: there is no such route, or two objectives would prepare the teacher.
+        RecipeError: there is no such route, or two objectives would prepare the teacher or
+            change the student.
     """
     origins = (TEACHER, *map(anchor, range(1, path.anchors() + 1)))
     models = dict.fromkeys(origins, teacher)
@@ -48,9 +49,7 @@ def plan_route(
     for link in path.links(teacher, student):
         # Of a route it is the end that counts: earlier networks are not what the student becomes.
         nearest = link.taught_by[-1 if link.teachers == "in_turn" else 0]
-        model = link.model
-        for objective in objectives:
-            model = objective.student_model(model, models[nearest])
+        model = _student(link.model, models[nearest], objectives)
         own = link.training or training
         taught_by: list[str] = []
         for name in link.taught_by:
@@ -80,6 +79,22 @@ def models_of(legs: Sequence[Leg], teacher: Model) -> Mapping[str, Model]:
         for name in leg.link.taught_by
         if name.partition("@")[0] == TEACHER
     }
+
+
+def _student(student: Model, teacher: Model, objectives: Sequence[Objective]) -> Model:
+    made = [
+        (objective.name, model)
+        for objective in objectives
+        if (model := objective.student_model(student, teacher)) is not student
+    ]
+    if len(made) > 1:
+        raise RecipeError(
+            f"found {' and '.join(name for name, _ in made)}, which each make another network of "
+            "the student; expected one of them",
+            hint="leave one of them out",
+            pointer="/objectives",
+        )
+    return made[0][1] if made else student
 
 
 def _tutor(

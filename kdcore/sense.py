@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from kdcore.errors import RecipeError
 from kdcore.gate import Gate
 from kdcore.reach import unreached
+from kdcore.temperatures.fixed import Fixed
+from kdcore.weighting import Weighting
 
 if TYPE_CHECKING:
     from kdcore.recipe import Recipe
@@ -26,10 +28,18 @@ def somebody_teaches(recipe: Recipe) -> None:
 
 
 def temperature_is_read(recipe: Recipe) -> None:
-    """Refuse a temperature that no term looks at."""
-    if all(unreached(type(recipe.temperature), type(one)) for one in recipe.objectives):
+    """Refuse a temperature that no term looks at, unless it is there without being asked for."""
+    temperature = recipe.temperature
+    if isinstance(temperature, Fixed):
+        if _unasked(temperature, recipe) or _learns_by_itself(recipe.weighting):
+            return
+        shown, unread = f"{temperature.value:g}", not any(one.softens for one in recipe.objectives)
+    else:
+        shown = temperature.name
+        unread = all(unreached(type(temperature), type(one)) for one in recipe.objectives)
+    if unread:
         raise RecipeError(
-            f"found temperature {recipe.temperature.name}, and none of the objectives "
+            f"found temperature {shown}, and none of the objectives "
             f"{_objectives(recipe)} compares softened logits; expected one that does",
             hint="add an objective such as kd, or leave the temperature out",
             pointer="/temperature",
@@ -50,15 +60,20 @@ def weights_reach_a_term(recipe: Recipe) -> None:
 
 def batches_are_large_enough(recipe: Recipe) -> None:
     """Refuse batches too small to compare samples in."""
+    known = recipe.data.labelled if not recipe.data.unlabelled else None
     for leg in recipe.route():
-        size = leg.training.per_device_train_batch_size
+        size, pointer = leg.training.per_device_train_batch_size, "/path"
+        if leg.link.training is None:
+            pointer = "/training/per_device_train_batch_size"
+        if known is not None and known < size and leg.role != "tutor":
+            size, pointer = known, "/data/labelled"
         for objective in leg.objectives:
             if size < objective.smallest_batch:
                 raise RecipeError(
-                    f"found batches of {size}, and {objective.name} compares "
+                    f"found batches of {size} for {leg.link.name}, and {objective.name} compares "
                     f"{objective.smallest_batch} samples or more with each other; "
                     f"expected at least {objective.smallest_batch}",
-                    pointer="/training/per_device_train_batch_size",
+                    pointer=pointer,
                 )
 
 
@@ -69,6 +84,14 @@ def route_is_known(recipe: Recipe) -> None:
             f"found path {recipe.path.name}, which follows the teacher's own training, and a "
             "teacher that is trained already; expected a teacher without weights",
             hint="leave teacher.weights out, or take another path",
+            pointer="/path",
+        )
+    steps = (recipe.teacher.training or recipe.training).max_steps
+    if steps is not None and steps <= recipe.path.anchors():
+        raise RecipeError(
+            f"found path {recipe.path.name} with {recipe.path.anchors()} anchors, and {steps} "
+            "steps of the teacher's training; expected more steps than anchors",
+            hint="train the teacher longer, or ask for fewer points",
             pointer="/path",
         )
 
@@ -117,6 +140,18 @@ def gates_are_measured(recipe: Recipe) -> None:
             f"found a gate on {', '.join(lost)} but no baseline; expected baseline: true",
             pointer="/gates",
         )
+
+
+def _unasked(temperature: Fixed, recipe: Recipe) -> bool:
+    """Return whether a number is the recipe's default, or was written by the method."""
+    method = recipe.method
+    written = method.axes(recipe.pair()).get("temperature") if method else None
+    return temperature == Fixed() or temperature.model_dump(mode="json") == written
+
+
+def _learns_by_itself(weighting: Weighting) -> bool:
+    """Return whether a weighting has a loss of its own, which is given softened logits as well."""
+    return type(weighting).own_loss is not Weighting.own_loss
 
 
 def _objectives(recipe: Recipe) -> str:

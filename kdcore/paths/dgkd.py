@@ -14,7 +14,8 @@ Source
     wonchulSon/DGKD, train.py. There the labels count once however many teach, lambda is 1 (so they
     do not count at all), and of m teachers exactly `drop_num` are dropped; here it is the paper:
     the factor n + 1, and a Bernoulli choice for the student alone. `keep` 0.75 is their one of four
-    dropped. The paper's lambda is not known to us; 0.9 is that of plain KD.
+    dropped. The paper's lambda is not known to us; 0.9 is that of plain KD. Who is heard stands in
+    no log: it is a pure function of the seed and the step (`kdcore.counters`).
 """
 
 from __future__ import annotations

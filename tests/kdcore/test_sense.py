@@ -27,6 +27,7 @@ def refused(changes: dict[str, Any]) -> dict[str, str]:
 
 MLP = {"model": {"name": "mlp", "hidden": [4]}}
 ONE = {**IMAGES["training"], "per_device_train_batch_size": 1}
+OWN = {"model": "plain2", "training": {"per_device_train_batch_size": 1}}
 KD = {"name": "kd"}
 
 
@@ -58,7 +59,35 @@ KD = {"name": "kd"}
         ({"training": ONE, "method": "rkd"}, "/training/per_device_train_batch_size", "rkd"),
         ({"training": ONE, "method": "sp"}, "/training/per_device_train_batch_size", "at least 2"),
         ({"training": ONE, "method": "dist"}, "/training/per_device_train_batch_size", "dist"),
+        (
+            {"path": {"name": "takd", "assistants": [OWN]}, "objectives": ["rkd"]},
+            "/path",
+            "batches of 1 for assistant-1",
+        ),
+        (
+            {"data": {**IMAGES["data"], "labelled": 2, "unlabelled": False}, "method": "rkd"},
+            "/data/labelled",
+            "at least 3",
+        ),
         ({"objectives": ["at"], "temperature": "ctkd"}, "/temperature", "compares softened logits"),
+        ({"objectives": ["at"], "temperature": 7}, "/temperature", "found temperature 7"),
+        ({"objectives": ["simkd", "simkd"]}, "/objectives", "another network of the student"),
+        (
+            {"path": {"name": "takd", "assistants": ["plain2"], "candidates": ["plain2"]}},
+            "/path",
+            "with `assistants: auto` alone",
+        ),
+        (
+            {"method": {"name": "takd", "assistants": [], "candidates": ["plain2"]}},
+            "/method",
+            "with `assistants: auto` alone",
+        ),
+        ({"method": {"name": "rco", "points": 13}}, "/method", "12 anchors, and 12 steps"),
+        (
+            {"path": {"name": "takd", "assistants": ["mlp"]}, "objectives": ["mgd"]},
+            "/objectives/0",
+            "assistant-1 as a student: found no feature map",
+        ),
         ({"objectives": ["sp"], "weighting": "wsld"}, "/weighting", "loss of its own"),
         ({"objectives": ["dist", "sp"], "weighting": "ipwd"}, "/weighting", "one loss a sample"),
         ({"objectives": ["maskd", "maskd"]}, "/objectives", "leave one of them out"),
@@ -112,6 +141,20 @@ def test_what_does_not_fit_is_refused_with_its_place_and_a_reason(changes, point
     problems = refused(changes)
     assert pointer in problems, problems
     assert words in problems[pointer]
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"objectives": ["at"], "temperature": 4},
+        {"method": "nkd", "objectives": ["at"]},
+        {"objectives": ["at"], "weighting": "ipwd", "temperature": 7},
+    ],
+    ids=["the default", "the method's", "read by a weighting"],
+)
+def test_a_number_for_a_temperature_is_taken_where_nobody_asked_for_it_or_somebody_reads_it(axes):
+    recipe = Recipe.model_validate({**TINY, **IMAGES, **axes})
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
 
 
 def test_what_the_method_wrote_is_pointed_at_in_the_method_and_what_was_written_where_it_is():

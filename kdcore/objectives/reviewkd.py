@@ -131,8 +131,11 @@ class ReviewKDMethod(Method):
         }
 
 
-def hcl_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-    """Return the mean hierarchical context loss of pairs of equal maps `(B, C, H, W)`, `()`."""
+def reviewkd_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+    """Return the mean loss of fused and teacher's maps, level by level, `(B, C, H, W)` each, `()`.
+
+    It is the sum of HCL over the levels; of one level, HCL itself.
+    """
     return _sum_of_levels(student, teacher).mean()
 
 

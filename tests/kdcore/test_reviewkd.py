@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from kdcore.errors import RecipeError
 from kdcore.objectives.mgd import MGD
-from kdcore.objectives.reviewkd import ReviewKD, hcl_loss
+from kdcore.objectives.reviewkd import ReviewKD, reviewkd_loss
 from kdcore.objectives.vid import VID
 
 
 def test_hcl_is_the_reference_number():
     """dvlab-research/ReviewKD, CIFAR-100/model/reviewkd.py, `hcl` executed on these maps."""
     student, teacher = line((2, 2, 8, 8), 7, 11, 0.3), line((2, 2, 8, 8), 5, 13, 0.4)
-    assert number(hcl_loss([student], [teacher])) == pytest.approx(0.106197869, abs=1e-9)
+    assert number(reviewkd_loss([student], [teacher])) == pytest.approx(0.106197869, abs=1e-9)
 
 
 def review_pair() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -67,16 +67,16 @@ def test_hcl_is_the_mean_over_the_levels_that_are_smaller_than_the_map(side, lev
         difference = pooled(student, size) - pooled(teacher, size)
         total += number(difference.square().mean()) / 2**place
         weights += 1 / 2**place
-    assert number(hcl_loss([student], [teacher])) == pytest.approx(total / weights, **EXACT)
+    assert number(reviewkd_loss([student], [teacher])) == pytest.approx(total / weights, **EXACT)
 
 
 def test_g26_hcl_of_a_constant_offset_is_its_square_and_hcl_is_at_most_the_mean_squared_error():
     student, teacher = line((3, 2, 8, 8), 7, 11, 0.3), line((3, 2, 8, 8), 5, 13, 0.4)
-    assert number(hcl_loss([teacher + 0.3], [teacher])) == pytest.approx(0.09, **EXACT)
+    assert number(reviewkd_loss([teacher + 0.3], [teacher])) == pytest.approx(0.09, **EXACT)
     squares = number((student - teacher).square().mean())
-    assert 0 < number(hcl_loss([student], [teacher])) < squares
-    assert number(hcl_loss([student, teacher + 0.3], [teacher, teacher])) == pytest.approx(
-        number(hcl_loss([student], [teacher])) + 0.09, **EXACT
+    assert 0 < number(reviewkd_loss([student], [teacher])) < squares
+    assert number(reviewkd_loss([student, teacher + 0.3], [teacher, teacher])) == pytest.approx(
+        number(reviewkd_loss([student], [teacher])) + 0.09, **EXACT
     )
 
 
@@ -124,7 +124,7 @@ def test_reviewkd_fuses_from_deep_to_shallow_as_the_formula_says():
     middle = repeated(gated(narrow(student["stage2"], second), repeated(top, 4), second), 2)
     bottom = gated(narrow(student["stage1"], first), middle, first)
     expected = sum(
-        number(hcl_loss([widened(fused, level)], [target]))
+        number(reviewkd_loss([widened(fused, level)], [target]))
         for fused, level, target in (
             (top, deepest, teacher["pool"][:, :, None, None]),
             (middle, second, teacher["stage2"]),

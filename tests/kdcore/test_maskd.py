@@ -115,14 +115,14 @@ def test_the_loss_is_the_written_sum(weighted):
 
 
 @pytest.mark.parametrize("value", [1.0, 0.3])
-def test_a_constant_mask_gives_its_value_times_the_mean_squared_error(value):
+def test_g27_a_constant_mask_gives_its_value_times_the_mean_squared_error(value):
     masks = torch.full((3, 2, 3, 2), value, dtype=torch.float64)
     error = float((STUDENT_MAP - TEACHER_MAP).square().mean())
     found = float(maskd_loss(STUDENT_MAP, TEACHER_MAP, masks))
     assert found == pytest.approx(value * error, rel=1e-9)
 
 
-def test_the_dice_of_equal_masks_is_one_and_of_masks_apart_is_nought():
+def test_g27_the_dice_of_equal_masks_is_one_and_of_masks_apart_is_nought():
     mask = torch.rand(2, 1, 3, 3, dtype=torch.float64)
     torch.testing.assert_close(dice(mask.expand(2, 4, 3, 3)), torch.ones(2, dtype=torch.float64))
     apart = torch.eye(4, dtype=torch.float64).view(1, 4, 2, 2)

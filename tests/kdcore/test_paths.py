@@ -111,7 +111,8 @@ def test_teachers_are_dropped_by_a_fair_coin_that_never_drops_all():
     assert heard == [tuple(teaching._heard(step, 0.0)) for step in range(4000)]
 
 
-def test_the_loss_of_a_step_is_that_of_the_teachers_that_are_heard():
+def test_g6_the_loss_of_a_step_is_that_of_the_teachers_that_are_heard():
+    """With one teacher left it is plain KD, since labels count as often as teachers are heard."""
     stage, teaching, student = dense(keep=0.5, labels="each_heard")
     counts = set()
     for step in range(12):

@@ -31,6 +31,7 @@ from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
 from kdcore.runtime import derive_seed
 from kdcore.stage import Bench, Trained, train
+from kdcore.teacher_cache.answers import Live
 
 CPU = torch.device("cpu")
 BATCH, TEMPERATURE, ALPHA = 64, 4.0, 0.9
@@ -78,7 +79,7 @@ def prepare(pair: str, steps: int) -> tuple[Stage, Lesson]:
         corpus=corpus,
         labels=labels,
         pool=pool,
-        teachers=(teacher,),
+        teachers=(Live.of(teacher, corpus.input_shape),),
         temperature=recipe.temperature,
         weighting=recipe.weighting,
         augmentation=recipe.data.augmentation,
@@ -89,7 +90,7 @@ def prepare(pair: str, steps: int) -> tuple[Stage, Lesson]:
 def plain(stage: Stage, lesson: Lesson) -> nn.Sequential:
     """Train as a plain script would, on the same batches in the same order."""
     corpus: Corpus = lesson.corpus
-    (teacher,) = lesson.teachers
+    (teacher,) = (one.network for one in lesson.teachers if isinstance(one, Live))
     student = build(
         stage.model,
         corpus.input_shape,

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from kdcore.errors import KdcoreError
 from kdcore.events import (
+    AnswersProgress,
     Event,
     StageFinished,
     StageProgress,
@@ -23,6 +24,7 @@ from kdcore.events import (
     Warned,
 )
 from kdcore.recipe import Recipe
+from kdcore.teacher_cache.shelf import Shelf
 from kdcore.validation import explain
 from kdcore.yaml_text import read_yaml
 
@@ -39,6 +41,9 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="working folder; the files come into out/artifacts")
     parser.add_argument(
         "--inputs", type=Path, help="folder of the files that the recipe names (its own folder)"
+    )
+    parser.add_argument(
+        "--cache", type=Path, help="folder of the teacher caches (out/teacher-caches)"
     )
     parser.add_argument("--json", action="store_true", help="print every event as a JSON line")
     arguments = parser.parse_args()
@@ -58,7 +63,12 @@ def main() -> int:
     stop = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda _number, _frame: stop.set())
-    story = distill(recipe, arguments.out, inputs=arguments.inputs or arguments.recipe.parent)
+    story = distill(
+        recipe,
+        arguments.out,
+        inputs=arguments.inputs or arguments.recipe.parent,
+        shelf=Shelf(arguments.cache) if arguments.cache else None,
+    )
     try:
         # Closing is what makes the loop save a checkpoint.
         with closing(cast("Generator[Event]", story)):
@@ -89,6 +99,11 @@ def _tell(event: Event, *, as_json: bool) -> None:
                 )
             case StageFinished():
                 line = f"         {event.stage}  accuracy {event.scores['accuracy']:.4f}"
+            case AnswersProgress():
+                line = (
+                    f"         {event.teacher} answers {event.done:,} of {event.total:,}, "
+                    f"{event.bytes / 1e6:.1f} MB, about {event.eta_seconds:.0f} s to go"
+                )
             case TeacherChosen():
                 line = f"         {event.teacher} teaches {event.stage}"
             case Warned():

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
 from kdcore.curricula.everything import Everything
+from kdcore.dataset import Augmentation
 from kdcore.events import TeacherChosen
 from kdcore.lesson import Lesson
-from kdcore.network import predict
 from kdcore.path import TEACHER
 from kdcore.plan import Stage, training_set
 from kdcore.run import Run
+from kdcore.teacher_cache.answers import Live
+
+_EARNED_BACK: Final = 20_000
+"""Steps of a training on a GPU that are taken to earn back a minute or two of compiling."""
 
 
 def assign(stage: Stage, run: Run, taught_by: tuple[str, ...]) -> Lesson:
@@ -23,13 +29,41 @@ def assign(stage: Stage, run: Run, taught_by: tuple[str, ...]) -> Lesson:
         corpus=run.corpus,
         labels=labels,
         pool=pool,
-        teachers=tuple(run.networks[name] for name in taught_by),
+        teachers=tuple(_asked(name, stage, run) for name in taught_by),
         temperature=run.recipe.temperature,
         weighting=run.recipe.weighting,
-        augmentation=run.recipe.data.augmentation,
+        augmentation=_augmentation(stage, run),
         curriculum=run.recipe.curriculum if taught_by else Everything(),
         inherits=run.networks[stage.inherits] if stage.inherits else None,
+        precision=run.precision(stage.model, _batch(stage), "learn"),
+        compiled=_compiled(stage, run),
     )
+
+
+def _asked(name: str, stage: Stage, run: Run) -> Live:
+    precision = run.precision(run.models[name], _batch(stage), "answer")
+    return Live.of(run.networks[name], run.corpus.input_shape, precision)
+
+
+def _augmentation(stage: Stage, run: Run) -> Augmentation:
+    """Return how a stage's images are changed.
+
+    Views are stored for students, and for what they are compared with; the teacher is what the user
+    has, and learns from as many as it can.
+    """
+    how = run.recipe.data.augmentation
+    return how.model_copy(update={"views": "fresh"}) if stage.role == "teacher" else how
+
+
+def _batch(stage: Stage) -> int:
+    return stage.training.per_device_train_batch_size
+
+
+def _compiled(stage: Stage, run: Run) -> bool:
+    wish = run.recipe.runtime.compile
+    if wish == "auto":
+        return run.device.type == "cuda" and stage.total_steps >= _EARNED_BACK
+    return wish
 
 
 def nearest_midpoint(stage: Stage, scores: dict[str, dict[str, float]]) -> TeacherChosen:
@@ -53,14 +87,13 @@ def _teacher_best(stage: Stage, run: Run) -> Tensor:
     """Return the teacher's best class of each training sample, if the stage learns from them."""
     if stage.sees != "teacher_labels":
         return run.corpus.train.labels
-    return predict(run.networks[TEACHER], run.corpus.train.inputs).argmax(1)
+    return run.predictions(TEACHER, "train").argmax(1)
 
 
 def _easiest_first(pool: Tensor, labels: Tensor, run: Run, taught_by: tuple[str, ...]) -> Tensor:
     """Return the pool in the order of the curriculum's scores; as it is where it has none."""
     if isinstance(run.recipe.curriculum, Everything):
         return pool
-    inputs = run.corpus.train.inputs[pool]
-    answers = [predict(run.networks[name], inputs) for name in taught_by]
+    answers = [run.predictions(name, "train")[pool] for name in taught_by]
     scores = run.recipe.curriculum.scores(torch.stack(answers).mean(0), labels[pool])
     return pool if scores is None else pool[scores.argsort(descending=True, stable=True)]

@@ -10,11 +10,14 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from kdcore.dataset import Dataset, Samples, Source
+from kdcore.arithmetic import as_images
+from kdcore.augment import augmented
+from kdcore.dataset import Augmentation, Dataset, Samples, Source
 from kdcore.errors import DataError
 from kdcore.tensors import HIDDEN
 
 _SPLIT_SEED = 0
+_STORED_SEED = 0
 _IMAGE_DIMENSIONS = 3
 _SHOWN = 5
 _MAX_CLASSES = 100_000
@@ -39,6 +42,17 @@ class Corpus:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one sample."""
         return tuple(self.train.inputs.shape[1:])
+
+    def view(self, index: Tensor, how: Augmentation, *, seed: int, number: int) -> Tensor:
+        """Return one view of training samples `(B,)`, images with their channels last."""
+        inputs = augmented(
+            self.train.inputs[index], index, how=how, seed=seed, view=number, black=self.black
+        )
+        return as_images(inputs)
+
+    def stored_view(self, index: Tensor, how: Augmentation, number: int) -> Tensor:
+        """Return a view that is the same for every seed of every run."""
+        return self.view(index, how, seed=_STORED_SEED, number=number)
 
     def student_labels(self, labelled: int | None, seed: int) -> Tensor:
         """Return the training labels `(N,)` that a student sees.
@@ -144,8 +158,7 @@ def _check(source: Source, spec: Dataset) -> None:
             f"and the training part has {len(source.train.labels)} samples",
             hint="set aside fewer samples",
         )
-    augments = spec.augmentation.crop_padding or spec.augmentation.horizontal_flip
-    if augments and source.train.inputs.dim() - 1 != _IMAGE_DIMENSIONS:
+    if spec.augmentation.changes and source.train.inputs.dim() - 1 != _IMAGE_DIMENSIONS:
         raise DataError(
             "data.augmentation is for images (channels, height, width); "
             f"the samples have shape {tuple(source.train.inputs.shape[1:])}"

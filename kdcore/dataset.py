@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,15 @@ class Augmentation(Record):
     """Shift the image by up to this many pixels each way, black coming in; 0 is off."""
     horizontal_flip: bool = False
     """Mirror half of the views."""
+    views: Annotated[int, Field(ge=1, le=1000)] | Literal["fresh"] = "fresh"
+    """How many views of each sample there are, the same for all seeds and jobs, so that a teacher
+    answers each but once; students meet them in turn, pass after pass. fresh draws a new one in
+    every pass, and the teacher is asked in every step."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether a view differs from the image."""
+        return bool(self.crop_padding) or self.horizontal_flip
 
 
 class Dataset(Entry):

@@ -26,7 +26,17 @@ def score(
     Raises:
         NonFiniteLossError: the cross-entropy is NaN or infinite.
     """
-    logits = predict(network, samples.inputs)
+    return scores_of(predict(network, samples.inputs), samples, teacher_logits)
+
+
+def scores_of(
+    logits: Tensor, samples: Samples, teacher_logits: Tensor | None = None
+) -> dict[str, float]:
+    """Return the same scores for logits `(N, C)` that are known already.
+
+    Raises:
+        NonFiniteLossError: the cross-entropy is NaN or infinite.
+    """
     loss = float(nn.functional.cross_entropy(logits.float(), samples.labels))
     if not math.isfinite(loss):
         raise NonFiniteLossError(f"the loss on {len(logits)} samples that are held out is {loss}")

@@ -10,7 +10,7 @@ from kdcore.verdict import Verdict
 
 Role = Literal["teacher", "tutor", "assistant", "baseline", "hard_labels", "student"]
 """A tutor is the teacher with something learned beside it, such as masks."""
-Phase = Literal["preparing", "training", "evaluating", "exporting"]
+Phase = Literal["preparing", "caching_teacher", "training", "evaluating", "exporting"]
 
 
 class _Event(BaseModel):
@@ -101,6 +101,47 @@ class TeacherChosen(_Event):
     """On the validation samples, by stage."""
     target: float
     """The middle between the teacher's and the student's own; the nearest is chosen."""
+
+
+class AnswersProgress(_Event):
+    """How far a teacher's answers are that are written down, a few times a second."""
+
+    type: Literal["answers.progress"] = "answers.progress"
+    teacher: str
+    done: int
+    """Samples that are answered, over all views."""
+    total: int
+    bytes: int
+    """What all of them take on the disk."""
+    eta_seconds: float
+    waiting: bool = False
+    """True while another run writes the same answers."""
+
+
+class AnswersReady(_Event):
+    """Who answers for a teacher in a stage: the network in every step, or what is kept of it."""
+
+    type: Literal["answers.ready"] = "answers.ready"
+    stage: str
+    seed: int
+    teacher: str
+    answers: Literal["kept", "live"]
+    reason: str
+    """`found` or `written` where they are kept; else `off`, `fresh_views`, `features_off`,
+    `not_worth_it`, `over_budget`, `out_of_range` or `disk_full`."""
+    precision: str
+    """Numbers that the teacher computes in."""
+    cache: str | None = None
+    """Key of the teacher cache."""
+    views: int = 0
+    samples: int = 0
+    """Kept answers, over all views."""
+    bytes: int = 0
+    """What they take on the disk."""
+    seconds: float = 0.0
+    """Spent on them by this attempt, waiting included."""
+    seconds_saved: float = 0.0
+    """What asking in every step of the stage would take, less what was spent; an estimate."""
 
 
 class StageEvaluated(_Event):
@@ -200,6 +241,8 @@ Event = (
     | StageProgress
     | Metrics
     | TeacherChosen
+    | AnswersProgress
+    | AnswersReady
     | StageEvaluated
     | Checkpointed
     | StageFinished

@@ -10,12 +10,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from kdcore.augment import augmented
+from kdcore.arithmetic import Precision
 from kdcore.corpus import Corpus
 from kdcore.curriculum import Curriculum
 from kdcore.dataset import Augmentation
 from kdcore.plan import Stage, steps_per_epoch
 from kdcore.runtime import derive_seed
+from kdcore.teacher_cache.answers import Answering
 from kdcore.temperature import Temperature
 from kdcore.tensors import Batch
 from kdcore.weighting import Weighting
@@ -30,13 +31,17 @@ class Lesson:
     """`(N,)`: the labels that this stage may see."""
     pool: Tensor
     """Indices of the samples that it draws from; the easiest first, if there is a curriculum."""
-    teachers: tuple[nn.Sequential, ...]
+    teachers: tuple[Answering, ...]
     temperature: Temperature
     weighting: Weighting
     augmentation: Augmentation
     curriculum: Curriculum
     inherits: nn.Sequential | None = None
     """The network that the model takes weights from."""
+    precision: Precision = "float32"
+    """Numbers that the network multiplies in while it learns."""
+    compiled: bool = False
+    """Whether it is compiled."""
 
     def steps_per_epoch(self, stage: Stage) -> int:
         """Return the steps of one pass over the pool."""
@@ -49,15 +54,14 @@ def draw(step: int, stage: Stage, lesson: Lesson) -> Batch:
     lap = _lap(step, stage, lesson)
     place = step - lap.first_step
     index = _order(lesson, stage.seed, lap)[place * size : (place + 1) * size]
-    inputs = augmented(
-        lesson.corpus.train.inputs[index],
-        index,
-        how=lesson.augmentation,
-        seed=stage.seed,
-        view=lap.number,
-        black=lesson.corpus.black,
-    )
-    return Batch(inputs, lesson.labels[index], index, view=lap.number)
+    how = lesson.augmentation
+    if how.changes and how.views != "fresh":
+        stored = (lap.number + stage.seed) % how.views
+        inputs = lesson.corpus.stored_view(index, how, stored)
+    else:
+        stored = 0
+        inputs = lesson.corpus.view(index, how, seed=stage.seed, number=lap.number)
+    return Batch(inputs, lesson.labels[index], index, view=lap.number, stored=stored)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
@@ -40,14 +41,14 @@ def observe(network: nn.Sequential, inputs: Tensor, taps: Collection[str] = ()) 
 
 
 def shapes_of(network: nn.Sequential, input_shape: tuple[int, ...]) -> Shapes:
-    """Return the shape of each stage's output for one sample."""
+    """Return the shape of each stage's output for one sample, without arithmetic."""
     names = [name for name, _ in network.named_children()]
-    device = next(network.parameters()).device
-    training = network.training
-    network.eval()
+    without_numbers: dict[int, Tensor] = {
+        id(one): torch.empty_like(one, device="meta") for one in network.buffers()
+    } | {id(one): nn.Parameter(one.to("meta"), one.requires_grad) for one in network.parameters()}
+    skeleton = copy.deepcopy(network, without_numbers).eval()
     with torch.no_grad():
-        outputs = observe(network, torch.zeros(1, *input_shape, device=device), names)
-    network.train(training)
+        outputs = observe(skeleton, torch.empty(1, *input_shape, device="meta"), names)
     return {name: tuple(feature.shape[1:]) for name, feature in outputs.features.items()}
 
 

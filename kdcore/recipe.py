@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from kdcore.caching import Caching
 from kdcore.catalog import METHODS
 from kdcore.curricula import CURRICULA
 from kdcore.curricula.everything import Everything
@@ -66,6 +67,13 @@ def _network(value: object) -> object:
 def _on_or_off(value: object) -> object:
     """Let a bare true or false stand for the whole block."""
     return {"enabled": value} if isinstance(value, bool) else value
+
+
+def _use(value: object) -> object:
+    """Let one word, or true or false, stand for the whole block."""
+    if isinstance(value, bool):
+        return {"use": "auto" if value else "never"}
+    return {"use": value} if isinstance(value, str) else value
 
 
 def _readable(line: str) -> str:
@@ -128,6 +136,12 @@ class Runtime(Record):
     """auto takes a GPU where there is one."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """CPU threads; small networks are faster with one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Numbers that networks multiply in. auto takes bfloat16 where it was measured to be faster for
+    the network on this machine; weights, losses and what is measured stay float32."""
+    compile: Literal["auto"] | bool = "auto"
+    """Compile the student's network (torch.compile), which takes a minute or more at the start;
+    auto does so on a GPU where the steps that are planned earn it back."""
 
 
 class Recipe(Record):
@@ -178,6 +192,8 @@ class Recipe(Record):
         "onnx",
     ]
     """Forms of the delivered student; safetensors is always among them."""
+    teacher_cache: Annotated[Caching, BeforeValidator(_use)] = Caching()
+    """Whether what the teachers say is kept for later steps, stages and jobs."""
     runtime: Runtime = Runtime()
     """What the run computes on."""
 

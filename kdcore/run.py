@@ -10,16 +10,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from kdcore.arithmetic import Measurements, Precision, Work, laid_out
+from kdcore.choices import Choices
 from kdcore.corpus import Corpus, load_corpus
 from kdcore.errors import CheckpointError, RecipeError
-from kdcore.evaluate import count_parameters, score
+from kdcore.evaluate import count_parameters, scores_of
 from kdcore.events import Warned
 from kdcore.files import write_file
-from kdcore.network import build, load_weights, predict
+from kdcore.model import Model
+from kdcore.network import build, load_weights
 from kdcore.path import TEACHER
 from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
 from kdcore.runtime import prepare
+from kdcore.teacher_cache.archive import Archive, Frozen, Part
+from kdcore.teacher_cache.shelf import Shelf
 
 
 @dataclass(slots=True)
@@ -33,8 +38,14 @@ class Run:
     device: torch.device
     digest: str
     report_every: float
+    archive: Archive
+    """What networks said of the data, in this run or before."""
+    choices: Choices
+    measurements: Measurements
     networks: dict[str, nn.Sequential] = field(default_factory=dict[str, nn.Sequential])
     """Finished networks by stage."""
+    models: dict[str, Model] = field(default_factory=dict[str, Model])
+    """What these were built from."""
     scores: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     """Test scores by stage."""
     teacher_logits: Tensor | None = None
@@ -48,18 +59,45 @@ class Run:
         """Optimiser steps of all stages."""
         return sum(stage.total_steps for stage in self.plan)
 
-    def keep(self, name: str, network: nn.Sequential, *, needed: bool = True) -> None:
-        """Remember a finished network, which is not trained any more, if it is needed again."""
-        if not needed:
-            return
-        network.eval().requires_grad_(requires_grad=False)
-        self.networks[name] = network
+    def keep(self, name: str, model: Model, network: nn.Sequential) -> None:
+        """Remember a finished network, which is not trained any more."""
+        laid_out(network.eval().requires_grad_(requires_grad=False))
+        self.networks[name], self.models[name] = network, model
         if name == TEACHER:
-            self.teacher_logits = predict(network, self.corpus.test.inputs)
+            self.teacher_logits = self.predictions(name, "test")
+
+    def frozen(self, name: str) -> Frozen:
+        """Return a finished network with what it was built from."""
+        return Frozen(self.models[name], self.networks[name])
+
+    def predictions(self, name: str, part: Part) -> Tensor:
+        """Return the logits `(N, C)` of a finished network for a part of the data as it is."""
+        return self.archive.predictions(self.frozen(name), part)
+
+    def precision(self, model: Model, batch: int, work: Work) -> Precision:
+        """Return the numbers that a network multiplies in; an attempt that goes on keeps to them.
+
+        `batch` is the number of samples in a step.
+        """
+        shape, classes = self.corpus.input_shape, self.corpus.num_classes
+        chosen = self.choices.settle(
+            f"precision to {work} with {model.model_dump_json()}",
+            lambda: self.measurements.precision(model, shape, classes, batch, work),
+        )
+        return "bfloat16" if chosen == "bfloat16" else "float32"
 
 
-def prepare_run(recipe: Recipe, workdir: Path, inputs: Path, report_every: float) -> Run:
-    """Read the data, check that every network can be built, and read a teacher that is given."""
+def prepare_run(
+    recipe: Recipe,
+    workdir: Path,
+    inputs: Path,
+    report_every: float,
+    shelf: Shelf | None = None,
+) -> Run:
+    """Read the data, check that every network can be built, and read a teacher that is given.
+
+    Without a `shelf` there is one in the working folder.
+    """
     device = prepare(recipe.runtime)
     corpus = load_corpus(recipe.data, inputs, device)
     weights = inputs / recipe.teacher.weights if recipe.teacher.weights else None
@@ -72,15 +110,27 @@ def prepare_run(recipe: Recipe, workdir: Path, inputs: Path, report_every: float
         # Who it learns from changes the labels, and not which samples there are.
         _, pool = training_set(stage, recipe, corpus, corpus.train.labels)
         _try_out(stage, corpus, len(pool))
-    run = Run(recipe, workdir, corpus, plan, device, digest, report_every)
+    shelf = shelf or Shelf(workdir / "teacher-caches")
+    run = Run(
+        recipe=recipe,
+        workdir=workdir,
+        corpus=corpus,
+        plan=plan,
+        device=device,
+        digest=digest,
+        report_every=report_every,
+        archive=Archive(shelf, recipe.teacher_cache, recipe.data, corpus, device),
+        choices=Choices(workdir / "choices.json"),
+        measurements=Measurements(shelf.root / "measured", recipe.runtime, device),
+    )
     if weights is not None:
         teacher = build(recipe.teacher.model, shape, classes, seed=0)
         load_weights(teacher, weights, str(recipe.teacher.weights))
-        run.keep(TEACHER, teacher.to(device))
-        run.scores[TEACHER] = score(teacher, corpus.test)
+        run.keep(TEACHER, recipe.teacher.model, teacher.to(device))
+        run.scores[TEACHER] = scores_of(run.predictions(TEACHER, "test"), corpus.test)
         if corpus.validation:
-            validated = score(teacher, corpus.validation)["accuracy"]
-            run.scores[TEACHER]["validation_accuracy"] = validated
+            validated = scores_of(run.predictions(TEACHER, "validation"), corpus.validation)
+            run.scores[TEACHER]["validation_accuracy"] = validated["accuracy"]
     return run
 
 

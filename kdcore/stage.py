@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcore import checkpoint
+from kdcore.arithmetic import laid_out
 from kdcore.curves import Curves
 from kdcore.evaluate import count_parameters, score
 from kdcore.events import Checkpointed, Event, StageEvaluated, StageProgress, StageStarted
@@ -63,7 +64,7 @@ class _Training:
     def __init__(self, stage: Stage, lesson: Lesson, bench: Bench) -> None:
         shape, classes = lesson.corpus.input_shape, lesson.corpus.num_classes
         weights_seed = derive_seed("initial weights", stage.seed)
-        self.network = build(stage.model, shape, classes, weights_seed).to(bench.device)
+        self.network = laid_out(build(stage.model, shape, classes, weights_seed).to(bench.device))
         if lesson.inherits is not None:
             stage.model.inherit(self.network, lesson.inherits)
         seed_everything(derive_seed("training", stage.seed, stage.name))

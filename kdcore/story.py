@@ -9,6 +9,7 @@ twice.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -19,6 +20,7 @@ from typing import cast
 from torch import nn
 
 from kdcore.assign import assign, nearest_midpoint
+from kdcore.consult import consult
 from kdcore.curves import Curves
 from kdcore.errors import WeightsError
 from kdcore.evaluate import score
@@ -34,6 +36,7 @@ from kdcore.events import (
 from kdcore.export import deliver
 from kdcore.files import write_file
 from kdcore.judge import delivery, doubts, weigh
+from kdcore.lesson import Lesson
 from kdcore.network import build, load_weights, weights_bytes
 from kdcore.path import anchor
 from kdcore.plan import Stage
@@ -41,15 +44,22 @@ from kdcore.recipe import Recipe
 from kdcore.run import Run, cautions, prepare_run
 from kdcore.runtime import versions
 from kdcore.stage import Bench, Trained, anchor_file, train
+from kdcore.teacher_cache.shelf import Shelf
 
 Tale = Generator[Event, None, None]
 
 
 def distill(
-    recipe: Recipe, workdir: Path, *, inputs: Path | None = None, report_every: float = 0.5
+    recipe: Recipe,
+    workdir: Path,
+    *,
+    inputs: Path | None = None,
+    report_every: float = 0.5,
+    shelf: Shelf | None = None,
 ) -> Iterator[Event]:
     """Run a recipe in a working folder; files that it names are looked for under `inputs`.
 
+    What teachers say is kept on the `shelf`, in the working folder where none is given.
     A report comes every `report_every` seconds, 0 for every step. Closing the iterator saves a
     checkpoint; calling again with the same folder goes on from there, to the same student.
 
@@ -58,7 +68,7 @@ def distill(
     """
     started = time.monotonic()
     yield PhaseStarted(phase="preparing")
-    run = prepare_run(recipe, workdir, inputs or Path(), report_every)
+    run = prepare_run(recipe, workdir, inputs or Path(), report_every, shelf)
     yield RunStarted(
         stages=[stage.described() for stage in run.plan],
         device=str(run.device),
@@ -94,8 +104,9 @@ def _finish(stage: Stage, run: Run) -> Tale:
         write_file(record, json.dumps(scores).encode())  # last: it says that the stage is finished
         shutil.rmtree(run.workdir / "checkpoints" / stage.name, ignore_errors=True)
     for place, step in enumerate(stage.anchors, start=1):
-        run.keep(anchor(place), _anchor(stage, step, run))
-    run.keep(stage.name, network, needed=stage.role not in {"baseline", "hard_labels"})
+        run.keep(anchor(place), stage.model, _anchor(stage, step, run))
+    if stage.role not in {"baseline", "hard_labels"}:
+        run.keep(stage.name, stage.model, network)
     run.scores[stage.name] = scores
     run.steps_done += stage.total_steps
     yield StageFinished(
@@ -166,7 +177,12 @@ def _train(stage: Stage, run: Run) -> Generator[Event, None, Trained]:
         chosen = nearest_midpoint(stage, run.scores)
         yield chosen
         taught_by = (chosen.teacher,)
-    lesson = assign(stage, run, taught_by)
+    with contextlib.ExitStack() as held:
+        lesson = yield from consult(stage, assign(stage, run, taught_by), run, taught_by, held)
+        return (yield from _follow(stage, lesson, run))
+
+
+def _follow(stage: Stage, lesson: Lesson, run: Run) -> Generator[Event, None, Trained]:
     bench = Bench(
         device=run.device,
         checkpoints=run.workdir / "checkpoints" / stage.name,

@@ -10,6 +10,7 @@ from functools import cached_property, reduce
 import torch
 from torch import Tensor, nn
 
+from kdcore.arithmetic import casting
 from kdcore.counters import uniform
 from kdcore.learned import Learner
 from kdcore.lesson import Lesson
@@ -17,7 +18,7 @@ from kdcore.network import observe, shapes_of
 from kdcore.objective import Objective
 from kdcore.plan import Stage
 from kdcore.temperature import Softened
-from kdcore.tensors import Batch, Outputs, Seen, Sizes, Taps
+from kdcore.tensors import Batch, Outputs, Seen, Shapes, Sizes, Taps
 
 _HEARD = zlib.crc32(b"which teachers are heard")
 
@@ -35,23 +36,15 @@ class Teaching:
         self.lesson = lesson
         self.heads = nn.ModuleDict()
         self.taps: dict[tuple[str, int], Taps] = {}
-        shape = lesson.corpus.input_shape
-        student_shapes = shapes_of(student, shape)
-        # A term that follows nobody may still read the student's own features.
-        teachers = [shapes_of(teacher, shape) for teacher in lesson.teachers] or [{}]
-        for place, teacher_shapes in enumerate(teachers):
-            sizes = Sizes(
-                student=student_shapes,
-                teacher=teacher_shapes,
-                num_classes=lesson.corpus.num_classes,
-                num_samples=len(lesson.labels),
-            )
-            for name, learner in self._learners():
+        shapes = shapes_of(student, lesson.corpus.input_shape)
+        for place, sizes in enumerate(_sizes(lesson, shapes)):
+            for name, learner in _learners(stage, lesson):
                 self.taps[name, place] = learner.taps(sizes)
                 if (head := learner.heads(sizes)) is not None:
                     self.heads[f"{name}-{place}"] = head
         self._student_taps = {name for taps in self.taps.values() for name in taps.student}
-        self._teacher_taps = {name for taps in self.taps.values() for name in taps.teacher}
+        self._teacher_taps = teacher_taps(stage, lesson)
+        self._observe = torch.compile(observe) if lesson.compiled else observe
 
     def loss(
         self, student: nn.Sequential, batch: Batch, *, step: int, epoch: int
@@ -61,7 +54,9 @@ class Teaching:
         `step` and `epoch` count from 0.
         """
         progress = step / self.stage.total_steps
-        outputs = observe(student, batch.inputs, self._student_taps)
+        with casting(batch.inputs.device, self.lesson.precision):
+            outputs = self._observe(student, batch.inputs, self._student_taps)
+        outputs = outputs.widened()
         voices = [
             _Voice(self, place, outputs, self._answers(place, batch), batch, epoch, progress)
             for place in self._heard(step, progress)
@@ -104,24 +99,46 @@ class Teaching:
                 return [place for place in range(count) if kept[place]]
         raise AssertionError
 
-    def _learners(self) -> list[tuple[str, Learner]]:
-        objectives: list[tuple[str, Learner]] = [
-            (f"objective-{which}", objective)
-            for which, objective in enumerate(self.stage.objectives)
-        ]
-        if not self.lesson.teachers:
-            return objectives
-        return [
-            *objectives,
-            ("temperature", self.lesson.temperature),
-            ("weighting", self.lesson.weighting),
-        ]
-
     def _answers(self, place: int, batch: Batch) -> Outputs | None:
         if not self.lesson.teachers:
             return None
-        with torch.no_grad():
-            return observe(self.lesson.teachers[place], batch.inputs, self._teacher_taps)
+        return self.lesson.teachers[place].answers(batch, self._teacher_taps[place])
+
+
+def teacher_taps(stage: Stage, lesson: Lesson) -> list[set[str]]:
+    """Return, for each teacher, its stages whose outputs a training reads.
+
+    Raises:
+        RecipeError: an objective reads a stage that a network does not have.
+    """
+    corpus = lesson.corpus
+    sizes = _sizes(lesson, stage.model.shapes(corpus.input_shape, corpus.num_classes))
+    learners = _learners(stage, lesson)
+    return [{name for _, one in learners for name in one.taps(size).teacher} for size in sizes]
+
+
+def _sizes(lesson: Lesson, student: Shapes) -> list[Sizes]:
+    """Return what learned parts are built to fit, for each teacher."""
+    # A term that follows nobody may still read the student's own features.
+    teachers = [teacher.shapes for teacher in lesson.teachers] or [{}]
+    return [
+        Sizes(
+            student=student,
+            teacher=teacher,
+            num_classes=lesson.corpus.num_classes,
+            num_samples=len(lesson.labels),
+        )
+        for teacher in teachers
+    ]
+
+
+def _learners(stage: Stage, lesson: Lesson) -> list[tuple[str, Learner]]:
+    objectives: list[tuple[str, Learner]] = [
+        (f"objective-{which}", objective) for which, objective in enumerate(stage.objectives)
+    ]
+    if not lesson.teachers:
+        return objectives
+    return [*objectives, ("temperature", lesson.temperature), ("weighting", lesson.weighting)]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from torch import Tensor
 
+_FLOAT32_BYTES = 4
 HIDDEN = -1
 """The label of a sample whose label is not known to this stage."""
 
@@ -23,7 +24,10 @@ class Batch:
     index: Tensor
     """`(B,)`: the samples' places in the training set."""
     view: int
-    """Number of the view that the inputs are; (index, view) says which image exactly was seen."""
+    """Number of the pass: what is random in a loss is drawn by (index, view)."""
+    stored: int = 0
+    """Number of the stored view that the inputs are, where views are stored: a teacher's kept
+    answers are looked up by (index, stored)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,16 @@ class Outputs:
     """`(B, C)`, before any temperature."""
     features: dict[str, Tensor]
     """The outputs of the stages that were asked for, by name."""
+
+    def widened(self) -> Outputs:
+        """Return the same with half precisions as float32: losses are never taken in these."""
+        return Outputs(
+            _widened(self.logits), {name: _widened(one) for name, one in self.features.items()}
+        )
+
+
+def _widened(numbers: Tensor) -> Tensor:
+    return numbers.float() if numbers.element_size() < _FLOAT32_BYTES else numbers
 
 
 @dataclass(frozen=True, slots=True)

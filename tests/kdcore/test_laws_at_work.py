@@ -47,7 +47,7 @@ class Scene:
         shape, classes = run.corpus.input_shape, run.corpus.num_classes
         *earlier, self.stage = run.plan
         for place, stage in enumerate(earlier):
-            run.keep(stage.name, build(stage.model, shape, classes, seed=place))
+            run.keep(stage.name, stage.model, build(stage.model, shape, classes, seed=place))
         self.lesson = assign(self.stage, run, self.stage.link.taught_by)
         self.student = build(self.stage.model, shape, classes, seed=9)
         if self.lesson.inherits is not None:
@@ -73,7 +73,7 @@ def copied(network: nn.Module) -> dict[str, Tensor]:
 def test_a_step_reaches_student_and_learned_parts_and_leaves_the_teacher_alone(learner, tmp_path):
     """Even a teacher that could be trained gets no gradient, and its batch norms stand still."""
     scene = Scene(LEARNERS[learner], tmp_path)
-    teachers = scene.lesson.teachers
+    teachers = [one.network for one in scene.lesson.teachers]
     before = [copied(teacher.requires_grad_()) for teacher in teachers]
     teaching = scene.teaching()
     loss = scene.loss(teaching, step=0)

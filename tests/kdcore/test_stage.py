@@ -16,6 +16,7 @@ from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
 from kdcore.runtime import derive_seed
 from kdcore.stage import Bench, train
+from kdcore.teacher_cache.answers import Live
 from kdcore.tensors import HIDDEN
 from kdcore.training import Training
 
@@ -33,7 +34,7 @@ def prepared(recipe: Recipe, role: str = "student") -> tuple[Stage, Lesson, Corp
         corpus=corpus,
         labels=labels,
         pool=pool,
-        teachers=(teacher,) if stage.link.taught_by else (),
+        teachers=(Live.of(teacher, corpus.input_shape),) if stage.link.taught_by else (),
         temperature=recipe.temperature,
         weighting=recipe.weighting,
         augmentation=recipe.data.augmentation,
@@ -90,7 +91,7 @@ def plain_loop(stage: Stage, lesson: Lesson, alpha: float, temperature: float) -
             )
         logits = student(batch.inputs)
         loss = (1 - alpha) * nn.functional.cross_entropy(logits, batch.labels, ignore_index=HIDDEN)
-        for teacher in lesson.teachers:
+        for teacher in (one.network for one in lesson.teachers):
             with torch.no_grad():
                 answers = teacher(batch.inputs)
             loss = loss + alpha * temperature**2 * nn.functional.kl_div(

@@ -65,7 +65,7 @@ def test_features_reach_an_objective_and_its_learned_part_is_trained(tmp_path):
     assert len(terms) == 2
     assert [name for name, _ in teaching.heads.named_children()] == ["objective-0-0"]
     assert all(part.grad is not None for part in teaching.heads.parameters())
-    assert all(part.grad is None for part in lesson.teachers[0].parameters())
+    assert all(part.grad is None for part in lesson.teachers[0].network.parameters())
 
 
 def test_a_run_with_learned_parts_that_was_stopped_ends_with_the_same_student(tmp_path):

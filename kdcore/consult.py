@@ -1,0 +1,266 @@
+"""Whether a stage's teachers are asked in every step, or once for all.
+
+What a frozen teacher says of a stored view never changes. So it is written down the first time that
+anybody needs it, where the steps that are planned earn it back and the shelf has room, and looked
+up from then on: by later passes, other seeds, other jobs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from kdcore.arithmetic import Precision
+from kdcore.errors import DiskFullError
+from kdcore.events import AnswersProgress, AnswersReady, Event, PhaseStarted, Warned
+from kdcore.lesson import Lesson
+from kdcore.plan import Stage
+from kdcore.run import Run
+from kdcore.teacher_cache.answers import Answering
+from kdcore.teacher_cache.archive import Frozen
+from kdcore.teacher_cache.sheet import OutOfRangeError, size_of
+from kdcore.teacher_cache.shelf import SheetAbout
+from kdcore.teaching import teacher_taps
+
+_WAIT_SECONDS: Final = 0.2
+_TRIED: Final = 64
+_REASONS: Final = {
+    "over_budget": (
+        "{size:,} bytes of answers of {name} do not fit into the teacher cache's budget",
+        "raise the budget, ask for fewer views, or remove caches",
+    ),
+    "out_of_range": (
+        "an answer of {name} is too large for the numbers that it would be kept in",
+        "set teacher_cache.dtype to bfloat16 or float32",
+    ),
+    "disk_full": ("no room is left on the disk for the answers of {name}", "free some space"),
+}
+
+
+def consult(
+    stage: Stage, lesson: Lesson, run: Run, taught_by: tuple[str, ...], held: ExitStack
+) -> Generator[Event, None, Lesson]:
+    """Return the lesson, its teachers replaced by what is kept of them where that is of use.
+
+    The caches that it reads stay on the shelf until `held` is closed.
+    """
+    if not taught_by:
+        return lesson
+    teachers: list[Answering] = []
+    read = zip(lesson.teachers, taught_by, teacher_taps(stage, lesson), strict=True)
+    for live, name, taps in read:
+        question = _Question(stage, lesson, run, name, taps, live)
+        teachers.append((yield from question.settle(held)))
+    return replace(lesson, teachers=tuple(teachers))
+
+
+@dataclass(slots=True)
+class _Question:
+    """Who answers for one teacher in one stage."""
+
+    stage: Stage
+    lesson: Lesson
+    run: Run
+    name: str
+    taps: set[str]
+    live: Answering
+
+    def settle(self, held: ExitStack) -> Generator[Event, None, Answering]:
+        """Decide; write the answers if they are to be written; return who answers."""
+        started = time.monotonic()
+        if reason := self._cannot_be_kept():
+            yield self._live(reason)
+            return self.live
+        frozen = self.run.frozen(self.name)
+        cache = self.run.archive.cache(frozen)
+        views = self._views()
+        held.enter_context(cache.using())
+        found = not (yield from self._missing(frozen, views))
+        wish = self.run.choices.settle(
+            f"answers of {self.name} for {self.stage.name}",
+            lambda: "kept" if found or self._earned_back(views) else "live",
+        )
+        if wish == "live":
+            yield self._live("not_worth_it")
+            return self.live
+        reason = "found"
+        if not found:
+            yield PhaseStarted(phase="caching_teacher")
+            reason = yield from self._write(frozen, views)
+            yield PhaseStarted(phase="training")
+        if reason in _REASONS:
+            message, hint = _REASONS[reason]
+            message = message.format(name=self.name, size=_bytes(views))
+            message = f"{message}; it is asked in every step"
+            yield Warned(code=f"teacher_cache_{reason}", message=message, hint=hint)
+            yield self._live(reason)
+            return self.live
+        kept = self.run.archive.open(frozen, views, self.live.shapes)
+        yield self._kept(frozen, views, reason, time.monotonic() - started)
+        return kept
+
+    def _cannot_be_kept(self) -> str | None:
+        how, caching = self.lesson.augmentation, self.run.recipe.teacher_cache
+        if caching.use == "never":
+            return "off"
+        if how.changes and how.views == "fresh":
+            return "fresh_views"
+        if self.taps and not caching.features:
+            return "features_off"
+        return None
+
+    def _views(self) -> list[list[SheetAbout]]:
+        return self.run.archive.wanted(
+            self.taps, self.live.shapes, self.lesson.augmentation, self._precision()
+        )
+
+    def _precision(self) -> Precision:
+        batch = self.stage.training.per_device_train_batch_size
+        return self.run.precision(self.run.models[self.name], batch, "answer")
+
+    def _earned_back(self, views: Sequence[Sequence[SheetAbout]]) -> bool:
+        """Return whether the run asks for at least as many answers as there are to be written."""
+        if self.run.recipe.teacher_cache.use == "always":
+            return True
+        asked = sum(
+            _asked_in(stage) for stage in self.run.plan if self.name in stage.link.taught_by
+        )
+        return _answers(views) <= asked
+
+    def _write(
+        self, frozen: Frozen, views: Sequence[Sequence[SheetAbout]]
+    ) -> Generator[Event, None, str]:
+        """Write what is missing, or wait for whoever writes it; return the word for the outcome."""
+        cache = self.run.archive.cache(frozen)
+        while True:
+            with cache.building() as mine:
+                if mine:
+                    return (yield from self._write_missing(frozen, views))
+            yield self._progress(views, 0, 0.0, waiting=True)
+            time.sleep(_WAIT_SECONDS)
+
+    def _write_missing(
+        self, frozen: Frozen, views: Sequence[Sequence[SheetAbout]]
+    ) -> Generator[Event, None, str]:
+        archive, how = self.run.archive, self.lesson.augmentation
+        cache = archive.cache(frozen)
+        missing = yield from self._missing(frozen, views)
+        if not missing:
+            return "found"  # another run has written it meanwhile
+        if not archive.shelf.make_room(cache, _bytes(missing)):
+            return "over_budget"
+        pace = _seconds_a_sample(archive.asker(frozen, missing[0][0], how), missing[0][0].samples)
+        yield self._progress(missing, 0, pace)
+        done, reported = 0, time.monotonic()
+        try:
+            for sheets in missing:
+                for place in archive.write(frozen, sheets, how):
+                    if time.monotonic() - reported >= self.run.report_every:
+                        reported = time.monotonic()
+                        yield self._progress(missing, done + place, pace)
+                done += sheets[0].samples
+        except OutOfRangeError:
+            return "out_of_range"
+        except DiskFullError:
+            return "disk_full"
+        finally:
+            cache.reserve(0)
+        return "written"
+
+    def _missing(
+        self, frozen: Frozen, views: Sequence[Sequence[SheetAbout]]
+    ) -> Generator[Warned, None, list[list[SheetAbout]]]:
+        """Return the sheets that are not there as they should be, by view; tell what is damaged."""
+        cache = self.run.archive.cache(frozen)
+        missing: list[list[SheetAbout]] = []
+        for sheets in views:
+            faults = [self.run.archive.fault(cache, one) for one in sheets]
+            missing.append([one for one, fault in zip(sheets, faults, strict=True) if fault])
+            for fault in faults:
+                if fault not in {None, "absent"}:
+                    yield Warned(
+                        code="teacher_cache_damaged",
+                        message=f"{fault}; it is written anew",
+                        hint="look after the disk that the caches are on",
+                    )
+        return [sheets for sheets in missing if sheets]
+
+    def _progress(
+        self,
+        views: Sequence[Sequence[SheetAbout]],
+        done: int,
+        pace: float,
+        *,
+        waiting: bool = False,
+    ) -> AnswersProgress:
+        total = _answers(views)
+        return AnswersProgress(
+            teacher=self.name,
+            done=done,
+            total=total,
+            bytes=_bytes(views),
+            eta_seconds=(total - done) * pace,
+            waiting=waiting,
+        )
+
+    def _live(self, reason: str) -> AnswersReady:
+        return AnswersReady(
+            stage=self.stage.name,
+            seed=self.stage.seed,
+            teacher=self.name,
+            answers="live",
+            reason=reason,
+            precision=self._precision(),
+        )
+
+    def _kept(
+        self,
+        frozen: Frozen,
+        views: Sequence[Sequence[SheetAbout]],
+        reason: str,
+        seconds: float,
+    ) -> AnswersReady:
+        cache = self.run.archive.cache(frozen)
+        manifests = [cache.manifest(one.name()) for one in chain.from_iterable(views)]
+        took = sum(manifest.seconds for manifest in manifests if manifest)
+        live = _asked_in(self.stage) * took / _answers(views)
+        return self._live(reason).model_copy(
+            update={
+                "answers": "kept",
+                "cache": cache.key,
+                "views": len(views),
+                "samples": _answers(views),
+                "bytes": _bytes(views),
+                "seconds": seconds,
+                "seconds_saved": live - seconds,
+            }
+        )
+
+
+def _answers(views: Sequence[Sequence[SheetAbout]]) -> int:
+    return sum(sheets[0].samples for sheets in views)
+
+
+def _bytes(views: Sequence[Sequence[SheetAbout]]) -> int:
+    return sum(map(size_of, chain.from_iterable(views)))
+
+
+def _asked_in(stage: Stage) -> int:
+    """Return how many answers a stage asks one of its teachers for."""
+    asked = stage.total_steps * stage.training.per_device_train_batch_size
+    return asked // len(stage.link.taught_by) if stage.link.teachers == "in_turn" else asked
+
+
+def _seconds_a_sample(ask: Callable[[Tensor], object], samples: int) -> float:
+    """Time a few answers, which are thrown away: how long all will take is told before."""
+    few = torch.arange(min(samples, _TRIED))
+    began = time.monotonic()
+    ask(few)
+    return (time.monotonic() - began) / len(few)

@@ -1,0 +1,5 @@
+"""The teacher cache: what frozen networks said of the data, kept for all runs.
+
+`shelf` is the folder of all caches: its budget, its locks, what is pinned; it needs no torch.
+`sheet` is one file-backed table of answers, `answers` is what the loop asks, live or kept.
+"""

@@ -1,0 +1,58 @@
+"""Who answers for a teacher in a step: the network itself, or what it said before.
+
+Both give float32 logits and features without gradient, and both know the shapes of all stages, so
+that nobody need ask the network for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from kdcore.arithmetic import Precision, answering, as_images
+from kdcore.network import observe, shapes_of
+from kdcore.teacher_cache.sheet import Sheet
+from kdcore.tensors import Batch, Outputs, Shapes
+
+LOGITS = "logits"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Live:
+    """The network is asked in every step."""
+
+    network: nn.Sequential
+    shapes: Shapes
+
+    @classmethod
+    def of(
+        cls, network: nn.Sequential, input_shape: tuple[int, ...], precision: Precision = "float32"
+    ) -> Live:
+        """Have a frozen network answer in these numbers."""
+        return cls(answering(network, precision), shapes_of(network, input_shape))
+
+    def answers(self, batch: Batch, taps: Collection[str]) -> Outputs:
+        """Return what it says of a batch."""
+        inputs = as_images(batch.inputs).to(next(self.network.parameters()).dtype)
+        with torch.no_grad():
+            return observe(self.network, inputs, taps).widened()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """What the network said is looked up; the network itself is not needed."""
+
+    views: Sequence[Mapping[str, Sheet]]
+    """For each stored view, a sheet for the logits and for each stage that is read."""
+    shapes: Shapes
+
+    def answers(self, batch: Batch, taps: Collection[str]) -> Outputs:
+        """Return what it said of a batch."""
+        sheets = self.views[batch.stored]
+        return Outputs(sheets[LOGITS][batch.index], {tap: sheets[tap][batch.index] for tap in taps})
+
+
+Answering = Live | Kept

@@ -1,0 +1,194 @@
+"""The shelf as one run sees it: what its networks said of its data, found or written."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from kdcore.arithmetic import Precision, answering
+from kdcore.caching import Caching
+from kdcore.corpus import Corpus
+from kdcore.dataset import Augmentation, Dataset, Samples
+from kdcore.errors import DiskFullError
+from kdcore.model import Model
+from kdcore.network import observe, predict, weights_bytes
+from kdcore.teacher_cache.answers import LOGITS, Kept
+from kdcore.teacher_cache.sheet import check_sheet, open_sheet, size_of, write_sheets
+from kdcore.teacher_cache.shelf import About, Cache, SheetAbout, Shelf
+from kdcore.tensors import Shapes
+
+Part: TypeAlias = Literal["train", "validation", "test"]
+_ASKED_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frozen:
+    """A network that is trained no more."""
+
+    model: Model
+    network: nn.Sequential
+
+
+@dataclass(slots=True)
+class Archive:
+    """What is kept of the networks of one run."""
+
+    shelf: Shelf
+    caching: Caching
+    data: Dataset
+    corpus: Corpus
+    device: torch.device
+    _abouts: dict[int, About] = field(default_factory=dict[int, About])
+    _checked: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+
+    def cache(self, frozen: Frozen) -> Cache:
+        """Return the cache of a network, whether it is there or not."""
+        return self.shelf.cache(self._about(frozen).key())
+
+    def predictions(self, frozen: Frozen, part: Part) -> Tensor:
+        """Return the float32 logits `(N, C)` of a part as it is, asking only if none are kept."""
+        samples = self._samples(part)
+        if self.caching.use == "never":
+            return predict(frozen.network, samples.inputs)
+        cache, about = self.cache(frozen), self._plain(part)
+        with cache.using():
+            if self.fault(cache, about) is None:
+                cache.touch()
+                everything = torch.arange(about.samples, device=self.device)
+                return open_sheet(cache, about, self.device)[everything]
+        logits = predict(frozen.network, samples.inputs)
+        with contextlib.suppress(DiskFullError):  # then it is not kept, and that is all
+            self._remember(frozen, about, logits)
+        return logits
+
+    def _plain(self, part: Part) -> SheetAbout:
+        return SheetAbout(
+            part=part,
+            view=None,
+            augmentation=None,
+            tap=LOGITS,
+            precision="float32",
+            dtype="float32",
+            samples=len(self._samples(part).labels),
+            shape=[self.corpus.num_classes],
+        )
+
+    def _remember(self, frozen: Frozen, about: SheetAbout, logits: Tensor) -> None:
+        cache = self.cache(frozen)
+        with cache.using(), cache.building() as mine:
+            if mine and self.shelf.make_room(cache, size_of(about)):
+                cache.write_about(self._about(frozen))
+                told = write_sheets(cache, [about], lambda i: {LOGITS: logits[i]}, len(logits))
+                for _ in told:
+                    pass
+                cache.reserve(0)
+
+    def wanted(
+        self, taps: set[str], shapes: Shapes, how: Augmentation, precision: Precision
+    ) -> list[list[SheetAbout]]:
+        """Return the sheets that a training needs of a teacher, for each stored view."""
+        classes, top_k = self.corpus.num_classes, self.caching.top_k
+        numbers: Sequence[int | None] = [None]
+        if how.changes and how.views != "fresh":
+            numbers = range(how.views)
+        changes = how.model_dump(mode="json", exclude={"views"})
+        shapes = {**shapes, LOGITS: (classes,)}
+        return [
+            [
+                SheetAbout(
+                    part="train",
+                    view=number,
+                    augmentation=None if number is None else changes,
+                    tap=tap,
+                    precision=precision,
+                    dtype=self.caching.dtype,
+                    top_k=top_k if tap == LOGITS and top_k and top_k < classes else None,
+                    samples=len(self.corpus.train.labels),
+                    shape=list(shapes[tap]),
+                )
+                for tap in (LOGITS, *sorted(taps))
+            ]
+            for number in numbers
+        ]
+
+    def fault(self, cache: Cache, about: SheetAbout) -> str | None:
+        """Return why a sheet cannot be used, `absent` where it is not there; None where it can.
+
+        What was found whole is not read again by this run.
+        """
+        if (cache.key, about.name()) in self._checked and cache.manifest(about.name()):
+            return None
+        fault = check_sheet(cache, about)
+        if fault is None:
+            self._checked.add((cache.key, about.name()))
+        return fault
+
+    def write(
+        self, frozen: Frozen, sheets: Sequence[SheetAbout], how: Augmentation
+    ) -> Generator[int, None, float]:
+        """Write sheets of one view, as `write_sheets` does; the caller holds the builder's lock."""
+        cache = self.cache(frozen)
+        cache.write_about(self._about(frozen))
+        return write_sheets(cache, sheets, self.asker(frozen, sheets[0], how), _ASKED_AT_ONCE)
+
+    def asker(
+        self, frozen: Frozen, sheet: SheetAbout, how: Augmentation
+    ) -> Callable[[Tensor], dict[str, Tensor]]:
+        """Return what a network says of training samples `(B,)` in the view of a sheet."""
+        network = answering(
+            frozen.network, "bfloat16" if sheet.precision == "bfloat16" else "float32"
+        )
+        names = {name for name, _ in network.named_children()}
+        dtype = next(network.parameters()).dtype
+
+        def ask(index: Tensor) -> dict[str, Tensor]:
+            index = index.to(self.device)
+            if sheet.view is None:
+                inputs = self.corpus.view(index, Augmentation(), seed=0, number=0)
+            else:
+                inputs = self.corpus.stored_view(index, how, sheet.view)
+            with torch.no_grad():
+                said = observe(network, inputs.to(dtype), names)
+            return {**said.features, LOGITS: said.logits}
+
+        return ask
+
+    def open(self, frozen: Frozen, views: Sequence[Sequence[SheetAbout]], shapes: Shapes) -> Kept:
+        """Open the sheets of a training; the caller holds the reader's lock.
+
+        Raises:
+            OSError: one is not there any more.
+        """
+        cache = self.cache(frozen)
+        cache.touch()
+        opened = [
+            {one.tap: open_sheet(cache, one, self.device) for one in sheets} for sheets in views
+        ]
+        return Kept(opened, shapes)
+
+    def _about(self, frozen: Frozen) -> About:
+        if (about := self._abouts.get(id(frozen.network))) is None:
+            about = self._abouts[id(frozen.network)] = About(
+                teacher=frozen.model.label(),
+                model=frozen.model.model_dump(mode="json"),
+                weights_sha256=hashlib.sha256(weights_bytes(frozen.network)).hexdigest(),
+                data=self.data.name,
+                data_sha256=self.corpus.fingerprint,
+                validation_size=self.data.validation_size,
+            )
+        return about
+
+    def _samples(self, part: Part) -> Samples:
+        if part == "train":
+            return self.corpus.train
+        if part == "test":
+            return self.corpus.test
+        if self.corpus.validation is None:
+            raise ValueError("there are no validation samples")
+        return self.corpus.validation

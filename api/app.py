@@ -18,7 +18,17 @@ from api.pages.errors import page_of
 from api.pages.site import router as pages
 from api.pages.site import static_files
 from api.problems import HANDLED, answer, problem_of, request_id_of
-from api.routes import artifacts, catalog, events, health, jobs, metrics, report, verbs
+from api.routes import (
+    artifacts,
+    catalog,
+    events,
+    health,
+    jobs,
+    metrics,
+    report,
+    teacher_caches,
+    verbs,
+)
 from jobs.settings import Settings
 from jobs.spec import JobSpec
 
@@ -29,7 +39,17 @@ Knowledge distillation as a service: post a spec, watch it, download a student t
 Every refusal is an `application/problem+json` body (RFC 9457) with a stable `code`, a `request_id`,
 and for wrong fields JSON pointers with what was found and what was expected.
 """
-_ROUTERS: Final = (jobs, verbs, events, metrics, artifacts, report, catalog, health)
+_ROUTERS: Final = (
+    jobs,
+    verbs,
+    events,
+    metrics,
+    artifacts,
+    report,
+    catalog,
+    teacher_caches,
+    health,
+)
 
 
 def create_app(settings: Settings) -> FastAPI:

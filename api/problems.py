@@ -16,6 +16,7 @@ from api.schemas import FieldError, MirroredError, ProblemBody
 from jobs import errors as ledger
 from jobs.database import UNREACHABLE
 from kdcore.errors import KdcoreError
+from kdcore.teacher_cache.shelf import CacheBusyError
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:stillhouse:problem:"
@@ -64,6 +65,7 @@ STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (ledger.ArtifactRefused, 422),
     (ledger.StoreFull, 503),
     (ledger.SchemaOutOfDate, 503),
+    (CacheBusyError, 409),
     (KdcoreError, 422),
 )
 

@@ -65,6 +65,35 @@ class ProblemBody(Body):
     error: MirroredError
 
 
+class Caching(Body):
+    """How far a teacher's answers are that are written down for later."""
+
+    teacher: str
+    done: int
+    """Samples that are answered, over all views."""
+    total: int
+    bytes: int
+    """What all of them take on the disk."""
+    eta_seconds: float
+    waiting: bool
+    """True while another job writes the same answers."""
+
+
+class TeacherCacheUse(Body):
+    """What the teacher cache did for a job, over all its stages and attempts."""
+
+    hits: int
+    """Teachers of stages whose answers were found."""
+    written: int
+    """Those whose answers were written first."""
+    live: int
+    """Those that were asked in every step; the `answers.ready` events say why."""
+    bytes: int
+    """What the answers that were read take on the disk."""
+    seconds_saved: float
+    """What asking in every step would have taken in addition; an estimate."""
+
+
 class Progress(Body):
     """Where a running job is, as its worker last said."""
 
@@ -83,6 +112,10 @@ class Progress(Body):
     samples_per_second: float | None = None
     eta_seconds: float | None = None
     """Seconds to the end of the run's trainings."""
+    caching: Caching | None = None
+    """While a teacher's answers are written down."""
+    teacher_cache: TeacherCacheUse | None = None
+    """Once a stage with a teacher has begun."""
 
 
 class Failure(Body):

@@ -13,7 +13,7 @@ from jobs.progress import fold_progress, fold_saved_steps
 from jobs.states import AttemptStatus, Status, Verb
 from jobs.tables import Attempt, Event, Job, MetricChunk, clock
 
-_NO_ROW = frozenset({"stage.progress", "metrics"})
+_NO_ROW = frozenset({"stage.progress", "answers.progress", "metrics"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ SHOWN = (
     "metrics",
 )
 
+ANSWERS = ("answers", "reason", "cache", "bytes", "seconds_saved")
+CACHING = ("teacher", "done", "total", "bytes", "eta_seconds", "waiting")
+
 
 def fold_progress(
     progress: Mapping[str, Any] | None, events: Iterable[Mapping[str, Any]]
@@ -25,13 +28,22 @@ def fold_progress(
         match event["type"]:
             case "run.started":
                 # A later attempt goes on where the one before was, or nearly.
-                state = {"percent": state.get("percent", 0.0)}
+                kept = {key: state[key] for key in ("answers", "teacher_cache") if key in state}
+                state = {"percent": state.get("percent", 0.0), **kept}
                 state["stages_total"] = len(event["stages"])
                 state["stages_done"] = 0
                 state["stages_finished"] = []
             case "stage.progress":
                 state.update({key: event[key] for key in SHOWN})
                 state["eta_seconds"] = event["run_eta_seconds"]
+            case "answers.progress":
+                state["caching"] = {key: event[key] for key in CACHING}
+            case "answers.ready":
+                state.pop("caching", None)
+                said = {key: event[key] for key in ANSWERS}
+                asked = f"{event['teacher']} for {event['stage']}"
+                state["answers"] = {**state.get("answers", {}), asked: said}
+                state["teacher_cache"] = _total(state["answers"])
             case "stage.finished":
                 finished = list(dict.fromkeys([*state.get("stages_finished", []), event["stage"]]))
                 state["stages_finished"] = finished
@@ -42,6 +54,20 @@ def fold_progress(
             case _:
                 pass
     return state or None
+
+
+def _total(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Say what the teacher cache did for a job, over all its stages and attempts."""
+    reasons = [answer["reason"] for answer in answers.values()]
+    return {
+        "hits": reasons.count("found"),
+        "written": reasons.count("written"),
+        "live": sum(answer["answers"] == "live" for answer in answers.values()),
+        "bytes": sum(
+            {a["cache"]: a["bytes"] for a in answers.values() if a["answers"] == "kept"}.values()
+        ),
+        "seconds_saved": sum(answer["seconds_saved"] for answer in answers.values()),
+    }
 
 
 def fold_saved_steps(

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from kdcore.teacher_cache.shelf import DEFAULT_BUDGET
+
 MEMORY_BROKER = "memory://"
 
 
@@ -56,6 +58,10 @@ class Settings(BaseSettings):
     """Celery broker that carries the bell; `memory://` means that workers only poll."""
     artifacts: Folder = Field(default_factory=_inside_data("artifacts"))
     """Folder of the artifact store."""
+    teacher_caches: Folder = Field(default_factory=_inside_data("teacher-caches"))
+    """Folder of what teachers said, shared by all jobs."""
+    teacher_cache_bytes: int = Field(default=DEFAULT_BUDGET, ge=0)
+    """Room for it; the caches that were not used for the longest time make way. 20 GiB."""
     inputs: Folder = Field(default_factory=_inside_data("inputs"))
     """Folder that relative paths in specs (`data.path`, `teacher.weights`) start from."""
 

@@ -106,6 +106,8 @@ class _Attempt:
             "recipe": self._claim.recipe,
             "workdir": str(workdir),
             "inputs": str(self._settings.inputs),
+            "teacher_caches": str(self._settings.teacher_caches),
+            "teacher_cache_bytes": self._settings.teacher_cache_bytes,
         }
         threads: int = self._claim.recipe["runtime"]["threads"]
         with Child(self._command, order, workdir, threads=threads) as child:

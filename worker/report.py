@@ -64,7 +64,9 @@ class Report:
                 self.verdict = event["verdict"]
             case "artifact":
                 self.announced[event["name"]] = event
-            case "stage.progress" if self._waiting and self._waiting[-1]["type"] == event["type"]:
+            case ("stage.progress" | "answers.progress") as kind if (
+                self._waiting and self._waiting[-1]["type"] == kind
+            ):
                 # Only the latest counts; an outage must not pile them up.
                 self._waiting.pop()
             case _:

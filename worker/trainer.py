@@ -50,6 +50,7 @@ def run(order: dict[str, Any], pipe: BinaryIO, stop: threading.Event) -> int:
     from kdcore.errors import KdcoreError
     from kdcore.events import Event, RunFailed, RunStopped
     from kdcore.recipe import Recipe
+    from kdcore.teacher_cache.shelf import Shelf
 
     def tell(event: Event) -> None:
         pipe.write(event.model_dump_json().encode() + b"\n")
@@ -59,7 +60,10 @@ def run(order: dict[str, Any], pipe: BinaryIO, stop: threading.Event) -> int:
     step: int | None = None
     try:
         recipe = Recipe.model_validate(order["recipe"])
-        story = distill(recipe, Path(order["workdir"]), inputs=Path(order["inputs"]))
+        shelf = None
+        if folder := order.get("teacher_caches"):
+            shelf = Shelf(Path(folder), order["teacher_cache_bytes"])
+        story = distill(recipe, Path(order["workdir"]), inputs=Path(order["inputs"]), shelf=shelf)
         # Closing is what makes the loop save a checkpoint.
         with closing(cast("Generator[Event]", story)):
             for event in story:

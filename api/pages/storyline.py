@@ -143,6 +143,8 @@ def _sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one senten
             return f"{where}: {words.percent(accuracy)} ({data.get('split')})"
         case "teacher.chosen":
             return _choice(stage, data)
+        case "answers.ready":
+            return _answers(stage, data)
         case "checkpoint":
             return f"{stage} saved at step {data.get('step')}"
         case "stage.finished":
@@ -158,6 +160,17 @@ def _sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one senten
             return f"Run finished after {words.duration(_number(data, 'seconds'))}"
         case _:
             return event.type
+
+
+def _answers(stage: str, data: Mapping[str, Any]) -> str:
+    """Say who answers for a teacher in a stage, and what that saves."""
+    teacher = f"{data.get('teacher')} for {stage}"
+    if data.get("answers") != "kept":
+        return f"{teacher}: asked in every step ({data.get('reason')})"
+    saved = words.duration(_number(data, "seconds_saved"))
+    size = words.size(_number(data, "bytes"))
+    answers = f"{int(_number(data, 'samples')):,} answers {data.get('reason')}"
+    return f"{teacher}: {answers}, {size}, saving about {saved}"
 
 
 def _choice(stage: str, data: Mapping[str, Any]) -> str:

@@ -130,6 +130,15 @@ class Story:
             f"it is nearest the midpoint {midway} (of {tried})"
         )
 
+    def answers_ready(self, _event: EventBody, data: Data) -> str | None:
+        """A teacher's answers are kept, which is news the first time; or it is asked live."""
+        if data.get("reason") != "written":
+            return None
+        return (
+            f"{data.get('teacher')}: {data.get('samples'):,} answers are kept, "
+            f"which saves about {duration(data.get('seconds_saved'))} in this training"
+        )
+
     def warned(self, _event: EventBody, data: Data) -> str | None:
         """The run found something that its owner should know."""
         hint = f" ({data['hint']})" if data.get("hint") else ""
@@ -170,5 +179,6 @@ _HEARD: Final[dict[str, Callable[[Story, EventBody, Data], str | None]]] = {
     "stage.started": Story.stage_started,
     "stage.finished": Story.stage_finished,
     "teacher.chosen": Story.teacher_chosen,
+    "answers.ready": Story.answers_ready,
     "warning": Story.warned,
 }

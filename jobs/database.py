@@ -16,8 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from jobs.errors import SchemaOutOfDate
+from jobs.moments import STORED_TIME
 from jobs.settings import Settings
-from jobs.tables import STORED_TIME
 
 BUSY_MILLISECONDS = 10_000
 CONNECT_SECONDS = 5

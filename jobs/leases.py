@@ -7,11 +7,12 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 
 from jobs.errors import LeaseLost
-from jobs.journal import Journal, Line, held
+from jobs.journal import WAITING, Journal, Line, held
 from jobs.metrics import pack
+from jobs.moments import clock
 from jobs.progress import fold_progress, fold_saved_steps
 from jobs.states import AttemptStatus, Status, Verb
-from jobs.tables import Attempt, Event, Job, MetricChunk, clock
+from jobs.tables import Attempt, Event, Job, MetricChunk
 
 _NO_ROW = frozenset({"stage.progress", "metrics"})
 
@@ -48,7 +49,7 @@ class Leases(Journal):
         """Take the best waiting job, if any: highest priority first, then longest waiting."""
         best = (
             select(Job.id)
-            .where(Job.status == Status.QUEUED, Job.run_after <= clock())
+            .where(WAITING, Job.run_after <= clock())
             .order_by(Job.priority.desc(), Job.run_after, Job.id)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -56,6 +57,7 @@ class Leases(Journal):
         )
         job_id = self._move(
             Verb.CLAIM,
+            Status.QUEUED,
             Job.id == best,
             attempt=Job.attempt + 1,
             worker=worker_id,

@@ -2,39 +2,32 @@
 
 It is put together from one file for each voice, and all SQL is in these:
 `journal` (how anything is written), `story` (what happened), `leases` (a worker at work), `endings`
-(how attempts end), `sweeping` (what anybody may do); the verbs of clients are here.
+(how attempts end), `sweeping` (what anybody may do), `listing` (what is found how); the verbs of
+clients are here.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from jobs.errors import IdempotencyKeyTaken
 from jobs.ids import new_job_id
 from jobs.leases import Leases
+from jobs.listing import Listing
+from jobs.moments import clock
 from jobs.spec import JobSpec
 from jobs.states import Status, Verb, advance
 from jobs.story import Story
 from jobs.sweeping import Sweeping
-from jobs.tables import Job, clock
+from jobs.tables import Job, JobLabel
 
 CancelMode = Literal["graceful", "now"]
 RetryFrom = Literal["checkpoint", "scratch"]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A stretch of the list of jobs, the newest first."""
-
-    items: Sequence[Job]
-    next_after: str | None
-    """Id to go on after; None on the last page."""
-
-
-class Repository(Leases, Sweeping, Story):
+class Repository(Leases, Sweeping, Listing, Story):
     """The ledger inside one transaction; it never commits, the transaction's owner does."""
 
     def add(
@@ -77,6 +70,12 @@ class Repository(Leases, Sweeping, Story):
             if idempotency_key is None:
                 raise
             raise IdempotencyKeyTaken(idempotency_key) from error
+        if spec.labels:
+            self._session.execute(
+                insert(JobLabel),
+                [{"job_id": job.id, "key": key, "value": spec.labels[key]} for key in spec.labels],
+            )
+        self._count({Status.QUEUED: 1})
         self._append(job.id, [("job.queued", {})])
         return self.get(job.id)
 
@@ -84,42 +83,6 @@ class Repository(Leases, Sweeping, Story):
         """Return the job that was made under a key, and the sha256 of the body that made it."""
         job = self._session.scalar(select(Job).where(Job.idempotency_key == key))
         return (job, job.body_sha256) if job else None
-
-    def list(  # noqa: PLR0913  # one argument a filter
-        self,
-        *,
-        status: Sequence[Status] = (),
-        labels: Mapping[str, str | None] | None = None,
-        teacher: str | None = None,
-        student: str | None = None,
-        method: str | None = None,
-        q: str | None = None,
-        limit: int = 20,
-        after: str | None = None,
-    ) -> Page:
-        """Return jobs that meet all the filters, the newest first.
-
-        A label without a value asks only that it is there; `q` is looked for in names and ids.
-        """
-        statement = select(Job).order_by(Job.id.desc()).limit(limit + 1)
-        exact = {Job.teacher: teacher, Job.student: student, Job.method: method}
-        for column, wanted in exact.items():
-            if wanted is not None:
-                statement = statement.where(column == wanted)
-        if status:
-            statement = statement.where(Job.status.in_(status))
-        for key, value in (labels or {}).items():
-            label = Job.labels[key].as_string()
-            statement = statement.where(label.is_not(None) if value is None else label == value)
-        if q:
-            statement = statement.where(
-                Job.name.icontains(q, autoescape=True) | Job.id.icontains(q, autoescape=True)
-            )
-        if after is not None:
-            statement = statement.where(Job.id < after)
-        jobs = self._session.scalars(statement).all()
-        page = jobs[:limit]
-        return Page(page, page[-1].id if len(jobs) > limit else None)
 
     def request_cancel(self, job_id: str, mode: CancelMode = "graceful") -> Job:
         """Cancel a job, at once if nobody runs it; otherwise its worker hears of it soon.
@@ -135,7 +98,13 @@ class Repository(Leases, Sweeping, Story):
         target = advance(Status(job.status), Verb.CANCEL)
         if job.cancel_mode in {"now", mode} and job.status == Status.CANCELLING:
             return job
-        self._move(Verb.CANCEL, Job.id == job_id, cancel_requested_at=clock(), cancel_mode=mode)
+        self._move(
+            Verb.CANCEL,
+            Status(job.status),
+            Job.id == job_id,
+            cancel_requested_at=clock(),
+            cancel_mode=mode,
+        )
         lines = [("job.cancel_requested", {"mode": mode})]
         if target is Status.CANCELLED:
             lines.append(("job.cancelled", {}))
@@ -157,6 +126,7 @@ class Repository(Leases, Sweeping, Story):
                 self._session.delete(artifact)
         self._move(
             Verb.RETRY,
+            Status(job.status),
             Job.id == job_id,
             run_after=clock(),
             dispatched_at=clock(),

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from jobs.errors import ArtifactNotFound
 from jobs.journal import Journal
 from jobs.metrics import Chunk, Curves, stitch
-from jobs.tables import Artifact, Attempt, Event, Job, MetricChunk, Worker
+from jobs.tables import Artifact, Attempt, Event, Job, MetricChunk, StatusChange, Worker
 
 MAX_EVENTS = 1000
 
@@ -79,8 +79,9 @@ class Story(Journal):
 
     def counts(self) -> Mapping[str, int]:
         """Return how many jobs there are in each status that occurs."""
-        rows = self._session.execute(select(Job.status, func.count()).group_by(Job.status))
-        return dict(rows.all())
+        changes = select(StatusChange.status, func.sum(StatusChange.jobs))
+        rows = self._session.execute(changes.group_by(StatusChange.status))
+        return {status: int(jobs) for status, jobs in rows if jobs}
 
     def workers(self) -> Sequence[Worker]:
         """Return the workers that are, or lately were, there; the newest first."""

@@ -140,11 +140,17 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
     teacher: Text = None,
     student: Text = None,
     method: Text = None,
-    q: Annotated[str | None, Query(max_length=200, description="Part of a name or id")] = None,
+    q: Annotated[
+        str | None, Query(max_length=200, description="Part of a name or id, or a whole id")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     after: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
 ) -> Response:
-    """Return jobs, the newest first; without `spec`, `recipe` and `verdict`, which each job has."""
+    """Return jobs, the newest first; without `spec`, `recipe` and `verdict`, which each job has.
+
+    Under several filters, or with `q`, one page looks at 10,000 jobs at most: it may hold fewer than
+    `limit`, or none, and still have more behind its `next_cursor`.
+    """
     position = decode("jobs", after, JOB_ID) if after is not None else None
     labels = labels_of(label or [])
     with house.reading() as repository:

@@ -19,6 +19,7 @@ from api.pages.site import router as pages
 from api.pages.site import static_files
 from api.problems import HANDLED, answer, problem_of, request_id_of
 from api.routes import artifacts, catalog, events, health, jobs, metrics, report, verbs
+from api.shortcut import Shortcut
 from jobs.settings import Settings
 from jobs.spec import JobSpec
 
@@ -64,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(area.router, dependencies=[Depends(known_parameters)])
     app.include_router(pages)
     app.mount("/static", static_files(), name="static")
+    app.add_middleware(Shortcut, house=house)
     app.add_middleware(Guard, settings=settings, meters=house.meters)
     app.openapi = lambda: _openapi(app)
     return app

@@ -18,6 +18,9 @@ from jobs.tables import Event, Job, StatusChange
 FOLD_EVERY = 64
 """Notes about statuses between two foldings; a count adds up about as many rows."""
 
+_NOTES: Any = StatusChange.__table__
+_NOTE = insert(_NOTES).returning(_NOTES.c.id)
+
 Line = tuple[str, Mapping[str, Any]]
 """An event's type and data."""
 
@@ -96,7 +99,8 @@ class Journal:
         each other; now and then one of them folds all that it sees into one sum a status.
         """
         rows = [{"status": status.value, "jobs": jobs} for status, jobs in changes.items()]
-        ids = self._session.scalars(insert(StatusChange).returning(StatusChange.id), rows).all()
+        # Past the session, which would look for objects in it.
+        ids = self._session.connection().execute(_NOTE, rows).scalars().all()
         if any(number % FOLD_EVERY == 0 for number in ids):
             self._fold()
 

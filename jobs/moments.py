@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import DateTime, Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import TypeDecorator
 
 STORED_TIME = "%Y-%m-%d %H:%M:%S.%f"
@@ -35,7 +36,9 @@ class clock(ColumnElement[datetime]):  # noqa: N801  # reads as the SQL function
     """The database's own clock, `seconds` from now; hosts may disagree, one database cannot."""
 
     type = UtcTime()
-    inherit_cache = False
+    # By these, a statement with a clock in it is compiled once and not at every execution.
+    inherit_cache = True
+    _traverse_internals = [("seconds", InternalTraversal.dp_plain_obj)]  # as SQLAlchemy reads it
 
     def __init__(self, seconds: float = 0.0) -> None:
         """Mean the moment `seconds` from now."""

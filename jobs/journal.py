@@ -7,8 +7,8 @@ job's number, and everything that an earlier owner still writes finds no row and
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, literal_column, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, delete, insert, literal_column, select, update
+from sqlalchemy.orm import Session, defer
 
 from jobs.errors import JobNotFound, LeaseLost
 from jobs.moments import clock
@@ -32,6 +32,11 @@ class Journal:
         """Read and write inside the session's transaction."""
         self._session = session
 
+    @property
+    def _connection(self) -> Connection:
+        """The transaction under the session, for statements that no object has to hear of."""
+        return self._session.connection()
+
     def get(self, job_id: str) -> Job:
         """Return a job as it is now.
 
@@ -45,7 +50,8 @@ class Journal:
 
     def _locked(self, job_id: str) -> Job:
         """Return a job that nobody else can change before this transaction ends."""
-        statement = select(Job).where(Job.id == job_id).with_for_update()
+        wide = defer(Job.spec), defer(Job.recipe)  # hardly ever wanted, and slow to read
+        statement = select(Job).where(Job.id == job_id).options(*wide).with_for_update()
         job = self._session.scalar(statement, execution_options={"populate_existing": True})
         if job is None:
             raise JobNotFound(job_id)
@@ -81,13 +87,9 @@ class Journal:
         if new not in ACTIVE:
             settled.update(worker=None, lease_until=None, phase=None)
         statement = (
-            update(Job)
-            .where(_is(was), *where)
-            .values({**settled, **values})
-            .returning(Job.id)
-            .execution_options(synchronize_session=False)
+            update(Job).where(_is(was), *where).values({**settled, **values}).returning(Job.id)
         )
-        moved = self._session.scalar(statement)
+        moved = self._connection.scalar(statement)
         if moved is not None and new is not was:
             self._count({was: -1, new: 1})
         return moved
@@ -99,8 +101,7 @@ class Journal:
         each other; now and then one of them folds all that it sees into one sum a status.
         """
         rows = [{"status": status.value, "jobs": jobs} for status, jobs in changes.items()]
-        # Past the session, which would look for objects in it.
-        ids = self._session.connection().execute(_NOTE, rows).scalars().all()
+        ids = self._connection.execute(_NOTE, rows).scalars().all()
         if any(number % FOLD_EVERY == 0 for number in ids):
             self._fold()
 
@@ -125,18 +126,17 @@ class Journal:
         rows = [{"type": kind, "data": dict(data), "attempt": attempt} for kind, data in lines]
         if not rows:
             return
-        last = self._session.scalar(
+        last = self._connection.scalar(
             update(Job)
             .where(Job.id == job_id)
             .values(last_seq=Job.last_seq + len(rows))
             .returning(Job.last_seq)
-            .execution_options(synchronize_session=False)
         )
         if last is None:
             raise JobNotFound(job_id)
         for place, row in enumerate(rows, start=last - len(rows) + 1):
             row.update(job_id=job_id, seq=place)
-        self._session.execute(insert(Event).values(at=clock()), rows)
+        self._connection.execute(insert(Event).values(at=clock()), rows)
 
 
 def held(job_id: str, token: int) -> tuple[ColumnElement[bool], ...]:

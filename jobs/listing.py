@@ -103,8 +103,25 @@ class Listing(Journal):
     def _search(
         self, filters: Sequence[_Filter], q: str | None, *, after: str | None, limit: int
     ) -> Page:
-        rarest = self._rarest(filters, after)
-        walk = rarest.newest(after, LOOK)
+        # Most pages are full after a short look.
+        for look in (max(1, LOOK // 20), LOOK):
+            page, is_last_look = self._look(filters, q, after=after, limit=limit, look=look)
+            if is_last_look or len(page.items) == limit:
+                break
+        return page
+
+    def _look(
+        self,
+        filters: Sequence[_Filter],
+        q: str | None,
+        *,
+        after: str | None,
+        limit: int,
+        look: int,
+    ) -> tuple[Page, bool]:
+        """Return what is among so many jobs, and whether there are no more to look at."""
+        rarest = self._rarest(filters, after, look)
+        walk = rarest.newest(after, look)
         met = [one.met for one in filters if one is not rarest and one.met is not None]
         window = walk.subquery()
         inside = select(window.c.id)
@@ -117,16 +134,17 @@ class Listing(Journal):
         jobs = self._jobs(Job.id.in_(inside), *met, limit=limit + 1)
         page = jobs[:limit]
         if len(jobs) > limit:
-            return Page(page, page[-1].id)
-        return Page(page, self._session.scalar(walk.limit(1).offset(LOOK - 1)))
+            return Page(page, page[-1].id), False
+        last = self._session.scalar(walk.limit(1).offset(look - 1))
+        return Page(page, last), last is None
 
-    def _rarest(self, filters: Sequence[_Filter], after: str | None) -> _Filter:
+    def _rarest(self, filters: Sequence[_Filter], after: str | None, look: int) -> _Filter:
         """Return the filter that the fewest jobs meet, as far as anybody will look."""
         if len(filters) <= 1:
             return filters[0] if filters else _ALL
 
         def found(one: _Filter) -> int:
-            walk = one.newest(after, LOOK).subquery()
+            walk = one.newest(after, look).subquery()
             return self._session.scalar(select(func.count()).select_from(walk)) or 0
 
         return min(filters, key=found)

@@ -1,9 +1,9 @@
 """The repository: everything that can be asked of the ledger, and everything that can be told.
 
 It is put together from one file for each voice, and all SQL is in these:
-`journal` (how anything is written), `story` (what happened), `leases` (a worker at work), `endings`
-(how attempts end), `sweeping` (what anybody may do), `listing` (what is found how); the verbs of
-clients are here.
+`journal` (how anything is written), `story` (what happened), `leases` (a worker at work), `curves`
+(what it tells of curves), `endings` (how attempts end), `sweeping` (what anybody may do), `listing`
+(what is found how); the verbs of clients are here.
 """
 
 from collections.abc import Mapping, Sequence

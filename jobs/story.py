@@ -6,8 +6,7 @@ from sqlalchemy import func, select
 
 from jobs.errors import ArtifactNotFound
 from jobs.journal import Journal
-from jobs.metrics import Chunk, Curves, stitch
-from jobs.tables import Artifact, Attempt, Event, Job, MetricChunk, StatusChange, Worker
+from jobs.tables import Artifact, Attempt, Event, StatusChange, Worker
 
 MAX_EVENTS = 1000
 
@@ -24,34 +23,6 @@ class Story(Journal):
             .limit(limit)
         )
         return self._session.scalars(statement).all()
-
-    def metrics(
-        self, job_id: str, *, keys: Sequence[str] | None = None, max_points: int | None = None
-    ) -> Curves:
-        """Return the curves of a job, read as if it had never been interrupted.
-
-        `max_points` bounds the points of each stage; `keys` picks columns.
-        """
-        floor = select(Job.resume_floor).where(Job.id == job_id).scalar_subquery()
-        statement = (
-            select(MetricChunk)
-            .where(MetricChunk.job_id == job_id, MetricChunk.attempt > floor)
-            .order_by(MetricChunk.id)
-        )
-        chunks = (
-            Chunk(
-                attempt=row.attempt,
-                stage=row.stage,
-                seed=row.seed,
-                keys=row.keys,
-                count=row.count,
-                first_step=row.first_step,
-                last_step=row.last_step,
-                data=row.data,
-            )
-            for row in self._session.scalars(statement)
-        )
-        return stitch(chunks, keys, max_points)
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """Return the attempts of a job, the first one first."""

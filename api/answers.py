@@ -48,7 +48,17 @@ def send(
     after: BackgroundTask | None = None,
 ) -> Response:
     """Return a JSON answer whose ETag is made of its bytes; `after` runs once it is sent."""
-    content = body.model_dump_json().encode()
+    return send_content(body.model_dump_json().encode(), status, headers=headers, after=after)
+
+
+def send_content(
+    content: bytes,
+    status: int = 200,
+    *,
+    headers: Mapping[str, str] | None = None,
+    after: BackgroundTask | None = None,
+) -> Response:
+    """Return JSON that is written already, as `send` does."""
     extra = {"ETag": etag(content), "Cache-Control": "no-cache", **(headers or {})}
     return Response(content, status, extra, "application/json", after)
 

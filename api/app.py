@@ -29,6 +29,7 @@ from api.routes import (
     teacher_caches,
     verbs,
 )
+from api.shortcut import Shortcut
 from jobs.settings import Settings
 from jobs.spec import JobSpec
 
@@ -84,6 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(area.router, dependencies=[Depends(known_parameters)])
     app.include_router(pages)
     app.mount("/static", static_files(), name="static")
+    app.add_middleware(Shortcut, house=house)
     app.add_middleware(Guard, settings=settings, meters=house.meters)
     app.openapi = lambda: _openapi(app)
     return app

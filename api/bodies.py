@@ -51,6 +51,11 @@ class Body:
     media_type: str
     """Lower case, without parameters; empty where none was named."""
 
+    @property
+    def is_json(self) -> bool:
+        """Whether it says of itself that it is JSON."""
+        return _JSON_TYPES.fullmatch(self.media_type) is not None
+
     def document(self) -> object:
         """Return what the body says.
 
@@ -58,7 +63,7 @@ class Body:
             Problem: 415 for another media type, 413 for too much YAML.
             PayloadProblem: the content is not acceptable; the errors point at the places.
         """
-        if _JSON_TYPES.fullmatch(self.media_type):
+        if self.is_json:
             document = _read_json(self.content)
         elif _YAML_TYPES.fullmatch(self.media_type):
             document = _read_yaml(self.content)

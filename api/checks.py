@@ -26,14 +26,14 @@ def fault(code: str, message: str, *, parameter: str, hint: str | None = None) -
     return PayloadProblem([error], code=code)
 
 
-def checked(model: type[Model], document: object) -> Model:
-    """Return the document as a record.
+def checked(model: type[Model], document: object, context: object = None) -> Model:
+    """Return the document as a record; `context` is for the record's own validators.
 
     Raises:
         PayloadProblem: it is none; every error points at its place.
     """
     try:
-        return model.model_validate(document)
+        return model.model_validate(document, context=context)
     except ValidationError as error:
         raise PayloadProblem(
             [
@@ -68,7 +68,7 @@ def labels_of(filters: Sequence[str]) -> dict[str, str | None]:
     return wanted
 
 
-def known_parameters(request: Request) -> None:
+async def known_parameters(request: Request) -> None:
     """Refuse query parameters that the route does not know, and text that no database takes.
 
     A typo must not pass in silence: `?dry-run=true` would store the job that it was meant to check.

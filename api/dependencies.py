@@ -6,6 +6,7 @@ import logging
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
@@ -16,12 +17,16 @@ from api.exposition import Census, Meters
 from api.streams import PAGE_EVENTS, Look, Watchtower
 from jobs import tables
 from jobs.artifacts import ArtifactStore
+from jobs.batches import Batches
 from jobs.database import UNREACHABLE, Database, open_database
 from jobs.errors import JobNotFound
 from jobs.ids import JOB_ID
+from jobs.intake import store_all
+from jobs.keyed import Glance, JobRow, rows_of
 from jobs.queue import Bell
 from jobs.repository import Repository
 from jobs.settings import Settings
+from jobs.submission import Submission
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +50,11 @@ class House:
             SchemaOutOfDate: the schema is another one, and bringing it up to date is not ours.
         """
         if self._database is None:
-            self._database = open_database(self.settings)
+            database = open_database(self.settings)
+            self._database = database
+            self._glance = Glance(database)
+            self._rows = Batches[str, JobRow]("rows", partial(rows_of, database))
+            self._intake = Batches[Submission, JobRow]("intake", partial(store_all, database))
         self.store.prepare()
 
     def close(self) -> None:
@@ -53,6 +62,9 @@ class House:
         self.tower.shut_down()
         self.bell.close()
         if self._database is not None:
+            self._intake.close()
+            self._rows.close()
+            self._glance.close()
             self._database.close()
             self._database = None
 
@@ -74,6 +86,24 @@ class House:
         """Yield a repository whose changes are committed at the end, or none of them."""
         with self.database.write() as session:
             yield Repository(session)
+
+    async def row(self, job_id: str) -> JobRow:
+        """Return a job's row, without a way through other threads where it can be had at once.
+
+        Raises:
+            JobNotFound: there is no such job.
+        """
+        if self.database.is_sqlite and (row := self._glance.row(job_id)):
+            return row
+        return await self._rows.ask(job_id)
+
+    async def submit(self, submission: Submission) -> JobRow:
+        """Store a job, together with all that come at the same moment; return its row, committed.
+
+        Raises:
+            IdempotencyKeyTaken: another job was made under its key.
+        """
+        return await self._intake.ask(submission)
 
     def oldest_beat(self) -> datetime:
         """Return the moment since when a worker must have been seen to count as alive."""
@@ -97,13 +127,13 @@ class House:
             return None
 
 
-def house_of(request: Request) -> House:
+async def house_of(request: Request) -> House:
     """Return the house of the app that serves this request."""
     house: House = request.app.state.house
     return house
 
 
-def checked_job_id(
+async def checked_job_id(
     job_id: Annotated[str, Path(examples=["job_01kaz3x2mcf4t6v8y0r2q4s6u8"])],
 ) -> str:
     """Return the id, if it can be one.

@@ -55,6 +55,7 @@ class Meters:
 
     def __init__(self, census: Callable[[], Census | None]) -> None:
         """Ask `census` at each scrape; None means that the ledger does not answer."""
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._registry = CollectorRegistry()
         self._registry.register(_LedgerCollector(census))
         self._requests = Counter(
@@ -81,8 +82,15 @@ class Meters:
         """Count one request; status 0 is a client that left before the answer began."""
         method = scope["method"] if scope["method"] in METHODS else "other"
         route = str(getattr(scope.get("route"), "path", "unmatched"))
-        self._requests.labels(method, route, str(status) if status else _CLIENT_GONE).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        # Looked up once: both are bounded, since nothing in them is a client's.
+        meters = self._known.get((method, route, status))
+        if meters is None:
+            meters = self._known[method, route, status] = (
+                self._requests.labels(method, route, str(status) if status else _CLIENT_GONE),
+                self._seconds.labels(method, route),
+            )
+        meters[0].inc()
+        meters[1].observe(seconds)
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

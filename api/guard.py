@@ -6,13 +6,13 @@ Plain ASGI, so that streams pass through unbuffered.
 from __future__ import annotations
 
 import logging
+import random
 import re
 import time
-import uuid
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,6 +36,8 @@ _HEADERS: Final = {
     ),
 }
 
+_SENT: Final = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+
 
 class Guard:
     """Wraps the whole app: nothing reaches it unchecked, nothing leaves it without an id."""
@@ -55,7 +57,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         sent_id = headers.get("x-request-id", "")
-        request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else uuid.uuid4().hex
+        request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else _new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
         status = 0
@@ -64,10 +66,11 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                outgoing = MutableHeaders(scope=message)
-                outgoing["X-Request-ID"] = request_id
-                for name, value in _HEADERS.items():
-                    outgoing.setdefault(name, value)
+                outgoing: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
+                named = {name for name, _ in outgoing}
+                outgoing.append((b"x-request-id", request_id.encode()))
+                outgoing += [header for header in _SENT if header[0] not in named]
+                message["headers"] = outgoing
             await send(message)
 
         try:
@@ -110,6 +113,11 @@ class Guard:
                 "found a request that another site's page has sent; expected one of our own pages,"
                 " or a program",
             )
+
+
+def _new_id() -> str:
+    # Nothing depends on nobody's guessing it, and the system's own randomness costs a call into it.
+    return f"{random.getrandbits(128):032x}"
 
 
 def _host_name(host: str) -> str:

@@ -49,28 +49,6 @@ def full(job: tables.Job) -> schemas.Job:
     )
 
 
-def as_created(job: tables.Job) -> schemas.Job:
-    """Return a job as the answer to its submission told it, whatever has happened since."""
-    then = {
-        "status": Status.QUEUED.value,
-        "terminal": False,
-        "phase": None,
-        "progress": None,
-        "attempt": 0,
-        "worker": None,
-        "started_at": None,
-        "finished_at": None,
-        "cancel_requested": None,
-        "outcome": None,
-        "gates_passed": None,
-        "failure": None,
-        "verdict": None,
-        "spec": job.spec,
-        "recipe": job.recipe,
-    }
-    return schemas.Job.model_validate({**_summary_fields(job), **then})
-
-
 def _summary_fields(job: tables.Job) -> dict[str, Any]:
     return {
         "id": job.id,

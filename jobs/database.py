@@ -16,8 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from jobs.errors import SchemaOutOfDate
+from jobs.moments import STORED_TIME
 from jobs.settings import Settings
-from jobs.tables import STORED_TIME
 
 BUSY_MILLISECONDS = 10_000
 CONNECT_SECONDS = 5
@@ -199,12 +199,29 @@ def _sqlite_clock(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime(STORED_TIME)
 
 
-def dump_json(value: object) -> str:
+class Written(str):
+    """A document that is JSON text already."""
+
+    __slots__ = ()
+
+
+def dump_json(value: object) -> Written:
     """Write strict JSON: a number that is not finite becomes null."""
+    if isinstance(value, Written):
+        return value
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        text = _dump(value)
     except ValueError:
-        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
+        text = _dump(_finite(value))
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, from the name of a file
+        text = json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
+    return Written(text)
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 def _finite(value: object) -> object:

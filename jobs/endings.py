@@ -9,8 +9,9 @@ from sqlalchemy import delete, insert, update
 from jobs.artifacts import Delivery
 from jobs.errors import LeaseLost
 from jobs.journal import Journal, held
+from jobs.moments import clock
 from jobs.states import AttemptStatus, Status, Verb, advance
-from jobs.tables import Artifact, Attempt, Job, clock
+from jobs.tables import Artifact, Attempt, Job
 
 MAX_STALLED = 3
 MAX_RETRY_SECONDS = 900.0
@@ -88,7 +89,7 @@ class Endings(Journal):
         """
         verb, outcome = _END[status]
         try:
-            self._owned(job_id, token)
+            job = self._owned(job_id, token)
         except LeaseLost:
             row = self._attempt(job_id, token)
             if row is None or (row.status, row.reason) != (outcome, ending.reason):
@@ -97,7 +98,7 @@ class Endings(Journal):
         for delivery, location in deliveries:
             self.attach(job_id, token, delivery, location)
         values = self._result(token, status, ending, verdict)
-        if self._move(verb, *held(job_id, token), **values) is None:
+        if self._move(verb, Status(job.status), *held(job_id, token), **values) is None:
             raise LeaseLost(job_id, token)
         if status is Status.SUCCEEDED:
             # An earlier, cancelled attempt may have left files; the result is one attempt's alone.
@@ -137,6 +138,7 @@ class Endings(Journal):
         wait = min(retry_seconds * 2 ** (failed - 1), MAX_RETRY_SECONDS) if counted else 0.0
         self._move(
             Verb.RELEASE,
+            Status(job.status),
             *held(job_id, token),
             failed_attempts=failed,
             stalled_attempts=stalled,

@@ -7,12 +7,19 @@ job's number, and everything that an earlier owner still writes finds no row and
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, insert, null, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, delete, insert, literal_column, select, update
+from sqlalchemy.orm import Session, defer
 
 from jobs.errors import JobNotFound, LeaseLost
-from jobs.states import ACTIVE, TERMINAL, TRANSITIONS, Verb
-from jobs.tables import Event, Job, clock
+from jobs.moments import clock
+from jobs.states import ACTIVE, TERMINAL, TRANSITIONS, Status, Verb
+from jobs.tables import Event, Job, StatusChange
+
+FOLD_EVERY = 64
+"""Notes about statuses between two foldings; a count adds up about as many rows."""
+
+_NOTES: Any = StatusChange.__table__
+_NOTE = insert(_NOTES).returning(_NOTES.c.id)
 
 Line = tuple[str, Mapping[str, Any]]
 """An event's type and data."""
@@ -24,6 +31,11 @@ class Journal:
     def __init__(self, session: Session) -> None:
         """Read and write inside the session's transaction."""
         self._session = session
+
+    @property
+    def _connection(self) -> Connection:
+        """The transaction under the session, for statements that no object has to hear of."""
+        return self._session.connection()
 
     def get(self, job_id: str) -> Job:
         """Return a job as it is now.
@@ -38,7 +50,8 @@ class Journal:
 
     def _locked(self, job_id: str) -> Job:
         """Return a job that nobody else can change before this transaction ends."""
-        statement = select(Job).where(Job.id == job_id).with_for_update()
+        wide = defer(Job.spec), defer(Job.recipe)  # hardly ever wanted, and slow to read
+        statement = select(Job).where(Job.id == job_id).options(*wide).with_for_update()
         job = self._session.scalar(statement, execution_options={"populate_existing": True})
         if job is None:
             raise JobNotFound(job_id)
@@ -55,50 +68,86 @@ class Journal:
             raise LeaseLost(job_id, token)
         return job
 
-    def _move(self, verb: Verb, *where: ColumnElement[bool], **values: Any) -> str | None:
-        """Move the one job that `where` picks, if the verb fits its status; return its id, or None.
+    def _move(
+        self, verb: Verb, was: Status, *where: ColumnElement[bool], **values: Any
+    ) -> str | None:
+        """Move the one job that `where` picks out of the status `was`; return its id, or None.
 
-        What must be true of a status is made true with it: only active jobs have a worker and a
-        lease, only terminal ones an end.
+        None means that there is no such job, or that the verb does not fit. What must be true of a
+        status is made true with it (only active jobs have a worker and a lease, only terminal ones
+        an end), and the change is counted.
         """
-        moves = TRANSITIONS[verb]
-        leads_to_end = Job.status.in_([old for old, new in moves.items() if new in TERMINAL])
-        stays_active = Job.status.in_([old for old, new in moves.items() if new in ACTIVE])
+        new = TRANSITIONS[verb].get(was)
+        if new is None:
+            return None
         settled: dict[str, Any] = {
-            "status": case({old.value: new.value for old, new in moves.items()}, value=Job.status),
-            "finished_at": case((leads_to_end, clock()), else_=null()),
-            "worker": case((stays_active, Job.worker), else_=null()),
-            "lease_until": case((stays_active, Job.lease_until), else_=null()),
-            "phase": case((stays_active, Job.phase), else_=null()),
+            "status": new.value,
+            "finished_at": clock() if new in TERMINAL else None,
         }
+        if new not in ACTIVE:
+            settled.update(worker=None, lease_until=None, phase=None)
         statement = (
-            update(Job)
-            .where(Job.status.in_(list(moves)), *where)
-            .values({**settled, **values})
-            .returning(Job.id)
+            update(Job).where(_is(was), *where).values({**settled, **values}).returning(Job.id)
+        )
+        moved = self._connection.scalar(statement)
+        if moved is not None and new is not was:
+            self._count({was: -1, new: 1})
+        return moved
+
+    def _count(self, changes: Mapping[Status, int]) -> None:
+        """Note how many jobs came into which status, in the transaction that brings them there.
+
+        Notes are only ever appended, so transactions that change the same statuses never wait for
+        each other; now and then one of them folds all that it sees into one sum a status.
+        """
+        rows = [{"status": status.value, "jobs": jobs} for status, jobs in changes.items()]
+        ids = self._connection.execute(_NOTE, rows).scalars().all()
+        if any(number % FOLD_EVERY == 0 for number in ids):
+            self._fold()
+
+    def _fold(self) -> None:
+        # What another transaction is folding at this moment is left to it.
+        seen = select(StatusChange.id).with_for_update(skip_locked=True)
+        gone = self._session.execute(
+            delete(StatusChange)
+            .where(StatusChange.id.in_(seen))
+            .returning(StatusChange.status, StatusChange.jobs)
             .execution_options(synchronize_session=False)
         )
-        return self._session.scalar(statement)
+        sums: dict[str, int] = {}
+        for status, jobs in gone:
+            sums[status] = sums.get(status, 0) + jobs
+        rows = [{"status": status, "jobs": jobs} for status, jobs in sums.items() if jobs]
+        if rows:
+            self._session.execute(insert(StatusChange), rows)
 
     def _append(self, job_id: str, lines: Iterable[Line], attempt: int | None = None) -> None:
         """Append lines to a job's story; it locks the job's row, so the numbers have no gap."""
         rows = [{"type": kind, "data": dict(data), "attempt": attempt} for kind, data in lines]
         if not rows:
             return
-        last = self._session.scalar(
+        last = self._connection.scalar(
             update(Job)
             .where(Job.id == job_id)
             .values(last_seq=Job.last_seq + len(rows))
             .returning(Job.last_seq)
-            .execution_options(synchronize_session=False)
         )
         if last is None:
             raise JobNotFound(job_id)
         for place, row in enumerate(rows, start=last - len(rows) + 1):
             row.update(job_id=job_id, seq=place)
-        self._session.execute(insert(Event).values(at=clock()), rows)
+        self._connection.execute(insert(Event).values(at=clock()), rows)
 
 
 def held(job_id: str, token: int) -> tuple[ColumnElement[bool], ...]:
     """Return the fence: conditions that only the row of a job still owned by this attempt meets."""
     return Job.id == job_id, Job.attempt == token, Job.status.in_(list(ACTIVE))
+
+
+def _is(status: Status) -> ColumnElement[bool]:
+    """Return the condition as literal SQL, which a partial index can be matched with."""
+    return Job.status == literal_column(f"'{status.value}'")
+
+
+WAITING = _is(Status.QUEUED)
+"""The condition of the index that waiting jobs are claimed by."""

@@ -4,16 +4,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 
+from jobs.curves import CurveBook
 from jobs.errors import LeaseLost
-from jobs.journal import Journal, Line, held
-from jobs.metrics import pack
+from jobs.journal import WAITING, Line, held
+from jobs.moments import clock
 from jobs.progress import fold_progress, fold_saved_steps
 from jobs.states import AttemptStatus, Status, Verb
-from jobs.tables import Attempt, Event, Job, MetricChunk, clock
+from jobs.tables import Attempt, Event, Job
 
 _NO_ROW = frozenset({"stage.progress", "answers.progress", "metrics"})
+
+_NEXT = (
+    select(Job.id)
+    .where(WAITING, Job.run_after <= clock())
+    .order_by(Job.priority.desc(), Job.run_after, Job.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+# The same, with the index named: once it has statistics, SQLite would rather sort all that wait.
+_NEXT_OF_SQLITE = text(
+    "SELECT id FROM jobs INDEXED BY ix_jobs_waiting"
+    " WHERE status = 'queued' AND run_after <= ledger_clock(0.0)"
+    " ORDER BY priority DESC, run_after, id LIMIT 1"
+).columns(Job.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +56,16 @@ class Wish:
     """`graceful` or `now`."""
 
 
-class Leases(Journal):
+class Leases(CurveBook):
     """Claims on jobs, and everything that only their owner may write."""
 
     def claim(self, worker_id: str, lease_seconds: float) -> Claim | None:
         """Take the best waiting job, if any: highest priority first, then longest waiting."""
-        best = (
-            select(Job.id)
-            .where(Job.status == Status.QUEUED, Job.run_after <= clock())
-            .order_by(Job.priority.desc(), Job.run_after, Job.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
+        is_sqlite = self._session.get_bind().dialect.name == "sqlite"
+        best = (_NEXT_OF_SQLITE if is_sqlite else _NEXT).scalar_subquery()
         job_id = self._move(
             Verb.CLAIM,
+            Status.QUEUED,
             Job.id == best,
             attempt=Job.attempt + 1,
             worker=worker_id,
@@ -109,12 +119,11 @@ class Leases(Journal):
         Raises:
             LeaseLost: another attempt owns the job, or it has ended.
         """
-        found = self._session.execute(
+        found = self._connection.execute(
             update(Job)
             .where(*held(job_id, token))
             .values(lease_until=clock(lease_seconds))
             .returning(Job.status, Job.cancel_mode)
-            .execution_options(synchronize_session=False)
         ).one_or_none()
         if found is None:
             raise LeaseLost(job_id, token)
@@ -132,18 +141,17 @@ class Leases(Journal):
             LeaseLost: the token is stale; nothing is written.
         """
         job = self._owned(job_id, token)
-        is_new = self._session.scalar(
+        is_new = self._connection.scalar(
             update(Attempt)
             .where(Attempt.job_id == job_id, Attempt.attempt == token, Attempt.batches < batch)
             .values(batches=batch)
             .returning(Attempt.batches)
-            .execution_options(synchronize_session=False)
         )
         if is_new is None:
             return _wish(job.status, job.cancel_mode)
         saved, went_on = fold_saved_steps(job.saved_steps, events)
         phases = [event["phase"] for event in events if event["type"] == "phase"]
-        self._session.execute(
+        self._connection.execute(
             update(Job)
             .where(*held(job_id, token))
             .values(
@@ -152,24 +160,8 @@ class Leases(Journal):
                 saved_steps=saved,
                 progressed_attempt=token if went_on else job.progressed_attempt,
             )
-            .execution_options(synchronize_session=False)
         )
-        for event in events:
-            if event["type"] == "metrics":
-                chunk = pack(token, event["stage"], event["seed"], event["columns"])
-                self._session.add(
-                    MetricChunk(
-                        job_id=job_id,
-                        attempt=chunk.attempt,
-                        stage=chunk.stage,
-                        seed=chunk.seed,
-                        first_step=chunk.first_step,
-                        last_step=chunk.last_step,
-                        count=chunk.count,
-                        keys=chunk.keys,
-                        data=chunk.data,
-                    )
-                )
+        self.keep_points(job_id, token, events, batch)
         lines = [_line(event) for event in events if event["type"] not in _NO_ROW]
         self._append(job_id, lines, token)
         return _wish(job.status, job.cancel_mode)

@@ -1,11 +1,14 @@
 """Curves: packed in chunks, stitched over attempts, thinned for display.
 
 A chunk is the `step` column as 64-bit integers, then a column of 32-bit floats for each key, all
-little-endian; NaN stands for "no value at this step".
+little-endian; NaN stands for "no value at this step". Where the steps are even, as they nearly
+always are, their column is left out: first, last and count tell them, and the length tells that.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +17,26 @@ STEP = "step"
 _STEPS = np.dtype("<i8")
 _VALUES = np.dtype("<f4")
 
+STRETCH = 256
+"""Rows of a chunk of which its outline keeps the highest and the lowest."""
+
 Column = Sequence[float | None]
+Steps = NDArray[np.int64]
+Values = NDArray[np.float32]
+
+
+class Span(Protocol):
+    """What must be known of a chunk to say what of it counts."""
+
+    @property
+    def attempt(self) -> int:
+        """The attempt that wrote it."""
+        ...
+
+    @property
+    def first_step(self) -> int:
+        """Its lowest step."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +87,73 @@ def pack(attempt: int, stage: str, seed: int, columns: Mapping[str, Column]) -> 
         raise ValueError(f"found columns of the lengths {lengths}; expected step and equal lengths")
     with np.errstate(over="ignore"):
         values = [np.asarray(columns[key], dtype=np.float64).astype(_VALUES) for key in keys]
+    named = dict(zip(keys, values, strict=True))
+    return _packed(attempt, stage, seed, steps, named)
+
+
+def _packed(
+    attempt: int, stage: str, seed: int, steps: Steps, columns: Mapping[str, Values]
+) -> Chunk:
+    parts = [column.tobytes() for column in columns.values()]
+    if not _is_even(steps):
+        parts.insert(0, steps.tobytes())
     return Chunk(
         attempt=attempt,
         stage=stage,
         seed=seed,
-        keys=keys,
+        keys=list(columns),
         count=len(steps),
         first_step=int(steps.min()),
         last_step=int(steps.max()),
-        data=steps.tobytes() + b"".join(column.tobytes() for column in values),
+        data=b"".join(parts),
     )
+
+
+def _is_even(steps: Steps) -> bool:
+    strides = np.diff(steps)
+    return not len(strides) or bool(strides[0] > 0 and (strides == strides[0]).all())
+
+
+def merge(parts: Sequence[Chunk]) -> Chunk:
+    """Put chunks of one attempt at a stage together, in the order in which they were written."""
+    steps, columns = _join(parts, None)
+    return _packed(parts[0].attempt, parts[0].stage, parts[0].seed, steps, columns)
+
+
+def outline(chunk: Chunk) -> Chunk:
+    """Return the telling rows of a chunk: its ends, and the extremes of every `STRETCH` rows."""
+    steps, columns = _unpack(chunk)
+    most = 2 + 2 * max(1, len(columns)) * math.ceil(chunk.count / STRETCH)
+    rows = _telling_rows(columns, chunk.count, most)
+    told = b"".join(column[rows].tobytes() for column in columns.values())
+    # Its steps are always written out: first and last are those of the whole chunk.
+    return replace(chunk, count=len(rows), data=steps[rows].tobytes() + told)
+
+
+def is_outline_enough(count: int, keys: int, max_points: int | None) -> bool:
+    """Return whether outlines are twice as fine as a view of so many points of a curve needs."""
+    if max_points is None:
+        return False
+    return count >= 2 * STRETCH * max(1, (max_points - 2) // (2 * max(1, keys)))
+
+
+def cuts(parts: Sequence[Span]) -> list[int]:
+    """Return, for each part of a stage in the order of writing, the step at which it is cut off.
+
+    A resumed attempt goes over some steps again, or tells the whole curve once more: what earlier
+    attempts said from its first step on is dropped.
+    """
+    found: list[int] = []
+    first_of_later = np.iinfo(np.int64).max
+    reached = parts[-1].attempt
+    first_of_this = first_of_later
+    for part in reversed(parts):
+        if part.attempt != reached:
+            first_of_later = min(first_of_later, first_of_this)
+            reached, first_of_this = part.attempt, first_of_later
+        first_of_this = min(first_of_this, part.first_step)
+        found.append(int(first_of_later))
+    return found[::-1]
 
 
 def stitch(
@@ -103,34 +182,31 @@ def stitch(
     return curves
 
 
-def _join(
-    parts: list[Chunk], wanted: Sequence[str] | None
-) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:
+def _join(parts: Sequence[Chunk], wanted: Sequence[str] | None) -> tuple[Steps, dict[str, Values]]:
     keys = list(dict.fromkeys(key for part in parts for key in part.keys))
     if wanted is not None:
         keys = [key for key in keys if key in wanted]
-    kept: list[tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]] = []
-    first_of_later = np.iinfo(np.int64).max
-    reached = parts[-1].attempt
-    first_of_this = first_of_later
-    for part in reversed(parts):
-        if part.attempt != reached:
-            first_of_later = min(first_of_later, first_of_this)
-            reached, first_of_this = part.attempt, first_of_later
-        first_of_this = min(first_of_this, part.first_step)
+    kept: list[tuple[Steps, dict[str, Values]]] = []
+    for part, cut in zip(parts, cuts(parts), strict=True):
         steps, columns = _unpack(part)
-        valid = steps < first_of_later
         empty = np.full(len(steps), np.nan, dtype=_VALUES)
-        kept.append((steps[valid], {key: columns.get(key, empty)[valid] for key in keys}))
-    kept.reverse()
+        told = {key: columns.get(key, empty) for key in keys}
+        if part.last_step >= cut:
+            valid = steps < cut
+            steps, told = steps[valid], {key: column[valid] for key, column in told.items()}
+        kept.append((steps, told))
     joined = {key: np.concatenate([columns[key] for _, columns in kept]) for key in keys}
     return np.concatenate([steps for steps, _ in kept]), joined
 
 
-def _unpack(chunk: Chunk) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:
-    steps = np.frombuffer(chunk.data, dtype=_STEPS, count=chunk.count)
-    start = chunk.count * _STEPS.itemsize
+def _unpack(chunk: Chunk) -> tuple[Steps, dict[str, Values]]:
     width = chunk.count * _VALUES.itemsize
+    start = len(chunk.data) - len(chunk.keys) * width
+    if start:
+        steps = np.frombuffer(chunk.data, dtype=_STEPS, count=chunk.count)
+    else:
+        stride = (chunk.last_step - chunk.first_step) // max(chunk.count - 1, 1)
+        steps = chunk.first_step + stride * np.arange(chunk.count, dtype=_STEPS)
     columns = {
         key: np.frombuffer(chunk.data, _VALUES, chunk.count, start + place * width)
         for place, key in enumerate(chunk.keys)
@@ -138,9 +214,7 @@ def _unpack(chunk: Chunk) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float
     return steps, columns
 
 
-def _telling_rows(
-    columns: Mapping[str, NDArray[np.float32]], count: int, max_points: int
-) -> NDArray[np.intp]:
+def _telling_rows(columns: Mapping[str, Values], count: int, max_points: int) -> NDArray[np.intp]:
     """Pick the rows with the lowest and the highest value of each key in even stretches."""
     chosen = {0, count - 1}
     stretches = max(1, (max_points - 2) // (2 * max(1, len(columns))))

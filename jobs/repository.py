@@ -1,40 +1,38 @@
 """The repository: everything that can be asked of the ledger, and everything that can be told.
 
 It is put together from one file for each voice, and all SQL is in these:
-`journal` (how anything is written), `story` (what happened), `leases` (a worker at work), `endings`
-(how attempts end), `sweeping` (what anybody may do); the verbs of clients are here.
+`journal` (how anything is written), `story` (what happened), `leases` (a worker at work), `curves`
+(what it tells of curves), `endings` (how attempts end), `sweeping` (what anybody may do), `listing`
+(what is found how); the verbs of clients are here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from jobs.errors import IdempotencyKeyTaken
+from jobs.bulk import insert_rows
+from jobs.database import Written
+from jobs.errors import IdempotencyKeyTaken, JobNotFound
 from jobs.ids import new_job_id
+from jobs.keyed import ROWS, JobRow
 from jobs.leases import Leases
+from jobs.listing import Listing
+from jobs.moments import clock
 from jobs.spec import JobSpec
 from jobs.states import Status, Verb, advance
 from jobs.story import Story
+from jobs.submission import Submission
 from jobs.sweeping import Sweeping
-from jobs.tables import Job, clock
+from jobs.tables import Event, Job, JobLabel
 
 CancelMode = Literal["graceful", "now"]
 RetryFrom = Literal["checkpoint", "scratch"]
+_NOTHING = Written("{}")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A stretch of the list of jobs, the newest first."""
-
-    items: Sequence[Job]
-    next_after: str | None
-    """Id to go on after; None on the last page."""
-
-
-class Repository(Leases, Sweeping, Story):
+class Repository(Leases, Sweeping, Listing, Story):
     """The ledger inside one transaction; it never commits, the transaction's owner does."""
 
     def add(
@@ -50,76 +48,58 @@ class Repository(Leases, Sweeping, Story):
         Raises:
             IdempotencyKeyTaken: a job under this key was stored at the same moment.
         """
-        job = Job(
-            id=new_job_id(),
-            name=spec.name,
-            status=Status.QUEUED.value,
-            spec=dict(sent),
-            recipe=spec.recipe().model_dump(mode="json"),
-            labels=spec.labels,
-            method=spec.method.name if spec.method else None,
-            teacher=spec.teacher.model.name,
-            student=spec.student.model.name,
-            priority=spec.priority,
-            max_attempts=spec.max_attempts,
-            max_runtime_seconds=spec.max_runtime_seconds,
-            created_at=clock(),
-            run_after=clock(),
-            # The submitter rings at once; sweepers ring only if that bell is lost.
-            dispatched_at=clock(),
-            idempotency_key=idempotency_key,
-            body_sha256=body_sha256,
+        submission = Submission.of(
+            spec, sent, idempotency_key=idempotency_key, body_sha256=body_sha256
         )
-        self._session.add(job)
-        try:
-            self._session.flush()
-        except IntegrityError as error:
-            if idempotency_key is None:
-                raise
-            raise IdempotencyKeyTaken(idempotency_key) from error
-        self._append(job.id, [("job.queued", {})])
-        return self.get(job.id)
+        (row,) = self.add_all([submission])
+        return self.get(row.id)
 
-    def find_by_idempotency_key(self, key: str) -> tuple[Job, str | None] | None:
-        """Return the job that was made under a key, and the sha256 of the body that made it."""
-        job = self._session.scalar(select(Job).where(Job.idempotency_key == key))
-        return (job, job.body_sha256) if job else None
+    def add_all(self, submissions: Sequence[Submission]) -> list[JobRow]:
+        """Store jobs, each with its first event, and return their rows.
 
-    def list(  # noqa: PLR0913  # one argument a filter
-        self,
-        *,
-        status: Sequence[Status] = (),
-        labels: Mapping[str, str | None] | None = None,
-        teacher: str | None = None,
-        student: str | None = None,
-        method: str | None = None,
-        q: str | None = None,
-        limit: int = 20,
-        after: str | None = None,
-    ) -> Page:
-        """Return jobs that meet all the filters, the newest first.
-
-        A label without a value asks only that it is there; `q` is looked for in names and ids.
+        Raises:
+            IdempotencyKeyTaken: there is one job, and its key is taken.
+            sqlalchemy.exc.IntegrityError: there are several, and a key of one is taken.
         """
-        statement = select(Job).order_by(Job.id.desc()).limit(limit + 1)
-        exact = {Job.teacher: teacher, Job.student: student, Job.method: method}
-        for column, wanted in exact.items():
-            if wanted is not None:
-                statement = statement.where(column == wanted)
-        if status:
-            statement = statement.where(Job.status.in_(status))
-        for key, value in (labels or {}).items():
-            label = Job.labels[key].as_string()
-            statement = statement.where(label.is_not(None) if value is None else label == value)
-        if q:
-            statement = statement.where(
-                Job.name.icontains(q, autoescape=True) | Job.id.icontains(q, autoescape=True)
-            )
-        if after is not None:
-            statement = statement.where(Job.id < after)
-        jobs = self._session.scalars(statement).all()
-        page = jobs[:limit]
-        return Page(page, page[-1].id if len(jobs) > limit else None)
+        moment = self._session.connection().scalar(select(clock()))
+        assert moment is not None  # noqa: S101  # clocks always tell something
+        rows = [one.row(new_job_id(), moment) for one in submissions]
+        stored = [one.stored(row) for one, row in zip(submissions, rows, strict=True)]
+        try:
+            insert_rows(self._session, Job, stored)
+        except IntegrityError as error:
+            key = submissions[0].idempotency_key
+            if len(submissions) > 1 or key is None:
+                raise
+            raise IdempotencyKeyTaken(key) from error
+        labels = [
+            {"job_id": row.id, "key": key, "value": value}
+            for one, row in zip(submissions, rows, strict=True)
+            for key, value in one.spec.labels.items()
+        ]
+        if labels:
+            insert_rows(self._session, JobLabel, labels)
+        self._count({Status.QUEUED: len(rows)})
+        first = {"seq": 1, "type": "job.queued", "at": moment, "data": _NOTHING}
+        insert_rows(self._session, Event, [{"job_id": row.id, **first} for row in rows])
+        return rows
+
+    def find_by_idempotency_key(self, key: str) -> tuple[str, str | None] | None:
+        """Return the id of the job made under a key, and the sha256 of the body that made it."""
+        found = select(Job.id, Job.body_sha256).where(Job.idempotency_key == key)
+        row = self._session.execute(found).one_or_none()
+        return (row[0], row[1]) if row else None
+
+    def row(self, job_id: str) -> JobRow:
+        """Return a job's row as it is now.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+        row = self._session.execute(ROWS.where(Job.id == job_id)).one_or_none()
+        if row is None:
+            raise JobNotFound(job_id)
+        return JobRow._make(row)
 
     def request_cancel(self, job_id: str, mode: CancelMode = "graceful") -> Job:
         """Cancel a job, at once if nobody runs it; otherwise its worker hears of it soon.
@@ -135,7 +115,13 @@ class Repository(Leases, Sweeping, Story):
         target = advance(Status(job.status), Verb.CANCEL)
         if job.cancel_mode in {"now", mode} and job.status == Status.CANCELLING:
             return job
-        self._move(Verb.CANCEL, Job.id == job_id, cancel_requested_at=clock(), cancel_mode=mode)
+        self._move(
+            Verb.CANCEL,
+            Status(job.status),
+            Job.id == job_id,
+            cancel_requested_at=clock(),
+            cancel_mode=mode,
+        )
         lines = [("job.cancel_requested", {"mode": mode})]
         if target is Status.CANCELLED:
             lines.append(("job.cancelled", {}))
@@ -157,6 +143,7 @@ class Repository(Leases, Sweeping, Story):
                 self._session.delete(artifact)
         self._move(
             Verb.RETRY,
+            Status(job.status),
             Job.id == job_id,
             run_after=clock(),
             dispatched_at=clock(),

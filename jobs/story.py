@@ -6,8 +6,7 @@ from sqlalchemy import func, select
 
 from jobs.errors import ArtifactNotFound
 from jobs.journal import Journal
-from jobs.metrics import Chunk, Curves, stitch
-from jobs.tables import Artifact, Attempt, Event, Job, MetricChunk, Worker
+from jobs.tables import Artifact, Attempt, Event, StatusChange, Worker
 
 MAX_EVENTS = 1000
 
@@ -24,34 +23,6 @@ class Story(Journal):
             .limit(limit)
         )
         return self._session.scalars(statement).all()
-
-    def metrics(
-        self, job_id: str, *, keys: Sequence[str] | None = None, max_points: int | None = None
-    ) -> Curves:
-        """Return the curves of a job, read as if it had never been interrupted.
-
-        `max_points` bounds the points of each stage; `keys` picks columns.
-        """
-        floor = select(Job.resume_floor).where(Job.id == job_id).scalar_subquery()
-        statement = (
-            select(MetricChunk)
-            .where(MetricChunk.job_id == job_id, MetricChunk.attempt > floor)
-            .order_by(MetricChunk.id)
-        )
-        chunks = (
-            Chunk(
-                attempt=row.attempt,
-                stage=row.stage,
-                seed=row.seed,
-                keys=row.keys,
-                count=row.count,
-                first_step=row.first_step,
-                last_step=row.last_step,
-                data=row.data,
-            )
-            for row in self._session.scalars(statement)
-        )
-        return stitch(chunks, keys, max_points)
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """Return the attempts of a job, the first one first."""
@@ -79,8 +50,9 @@ class Story(Journal):
 
     def counts(self) -> Mapping[str, int]:
         """Return how many jobs there are in each status that occurs."""
-        rows = self._session.execute(select(Job.status, func.count()).group_by(Job.status))
-        return dict(rows.all())
+        changes = select(StatusChange.status, func.sum(StatusChange.jobs))
+        rows = self._session.execute(changes.group_by(StatusChange.status))
+        return {status: int(jobs) for status, jobs in rows if jobs}
 
     def workers(self) -> Sequence[Worker]:
         """Return the workers that are, or lately were, there; the newest first."""

@@ -10,8 +10,10 @@ from datetime import datetime
 from sqlalchemy import delete, insert, select, update
 
 from jobs.endings import Ending, Endings
+from jobs.journal import WAITING
+from jobs.moments import clock
 from jobs.states import ACTIVE, Status
-from jobs.tables import Job, Worker, clock
+from jobs.tables import Job, Worker
 
 BELL_SECONDS = 15.0
 FORGET_WORKER_SECONDS = 86_400.0
@@ -64,7 +66,7 @@ class Sweeping(Endings):
         due = (
             select(Job.id)
             .where(
-                Job.status == Status.QUEUED,
+                WAITING,
                 Job.run_after <= clock(),
                 Job.dispatched_at.is_(None) | (Job.dispatched_at < clock(-BELL_SECONDS)),
             )

@@ -1,14 +1,12 @@
 """The tables, for SQLite and PostgreSQL alike; the migrations make exactly these."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -18,56 +16,10 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.sql.expression import ColumnElement
-from sqlalchemy.types import TypeDecorator
 
+from jobs.moments import UtcTime
 from jobs.states import ACTIVE, TERMINAL, AttemptStatus, Status
-
-STORED_TIME = "%Y-%m-%d %H:%M:%S.%f"
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """A moment with its time zone, always UTC; SQLite keeps it as text that sorts."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Hand the driver a moment in UTC."""
-        if value is None:
-            return None
-        moment = value.astimezone(UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's signature
-        """Give every moment the time zone UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class clock(ColumnElement[datetime]):  # noqa: N801  # reads as the SQL function that it is
-    """The database's own clock, `seconds` from now; hosts may disagree, one database cannot."""
-
-    type = UtcTime()
-    inherit_cache = False
-
-    def __init__(self, seconds: float = 0.0) -> None:
-        """Mean the moment `seconds` from now."""
-        self.seconds = float(seconds)
-
-
-@compiles(clock, "postgresql")
-def _clock_of_postgresql(element: clock, *_: Any, **__: Any) -> str:
-    # now() stands still inside a transaction; a lease must count from the moment of the statement.
-    return f"(clock_timestamp() + make_interval(secs => {element.seconds!r}))"
-
-
-@compiles(clock, "sqlite")
-def _clock_of_sqlite(element: clock, *_: Any, **__: Any) -> str:
-    return f"ledger_clock({element.seconds!r})"
 
 
 def _any_of(names: frozenset[Status] | type[Status] | type[AttemptStatus]) -> str:
@@ -180,7 +132,37 @@ class Job(Table):
             sqlite_where=text("lease_until IS NOT NULL"),
             postgresql_where=text("lease_until IS NOT NULL"),
         ),
+        # The list goes by id, which is by time; under each filter it is a walk along one index.
+        Index(None, "status", "id"),
+        Index(None, "method", "id"),
+        Index(None, "teacher", "id"),
+        Index(None, "student", "id"),
+        Index(None, "id", "name"),  # a search for words reads this, and not the wide rows
     )
+
+
+class JobLabel(Table):
+    """A label of a job once more, where jobs can be found by it."""
+
+    __tablename__ = "job_labels"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(63), primary_key=True)
+    value: Mapped[str] = mapped_column(String(256))
+
+    __table_args__ = (Index(None, "key", "value", "job_id"), Index(None, "key", "job_id"))
+
+
+class StatusChange(Table):
+    """How many jobs came into a status (or, below zero, left it); the sum is how many there are."""
+
+    __tablename__ = "status_changes"
+
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
+    status: Mapped[str] = mapped_column(String(16))
+    jobs: Mapped[int] = mapped_column(BigInteger)
 
 
 class Attempt(Table):
@@ -238,6 +220,21 @@ class MetricChunk(Table):
     data: Mapped[bytes] = mapped_column(LargeBinary)
 
     __table_args__ = (Index(None, "job_id", "id"),)
+
+
+class MetricView(Table):
+    """The telling rows of one long chunk, so that a view of a long curve need not read it all."""
+
+    __tablename__ = "metric_views"
+
+    chunk_id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"),
+        ForeignKey("metric_chunks.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    count: Mapped[int] = mapped_column(Integer)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Artifact(Table):

@@ -7,6 +7,7 @@ other edit.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
@@ -41,10 +42,13 @@ class Entry(Record):
 
     def label(self) -> str:
         """Return the name that the field has for these settings, or the entry's own."""
-        for label, fields in type(self).known.items():
-            if self == type(self).model_validate(fields):
-                return label
-        return self.name
+        return next((label for label, known in _known(type(self)) if self == known), self.name)
+
+
+@functools.cache
+def _known(entry: type[Entry]) -> list[tuple[str, Entry]]:
+    """Return the settings that have names, read once: every spec is compared with them."""
+    return [(label, entry.model_validate(fields)) for label, fields in entry.known.items()]
 
 
 E = TypeVar("E", bound=Entry)

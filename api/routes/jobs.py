@@ -11,10 +11,12 @@ from typing import Annotated, Any, Final, cast
 from fastapi import APIRouter, Header, Query, Request
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from api import views
-from api.answers import problems, send, unless_known
+from api import telling, views
+from api.answers import problems, send, send_content, unless_known
+from api.bodies import Body
 from api.checks import checked, fault, labels_of
 from api.dependencies import House, JobId, Ledger, SentBody
 from api.downloads import matches
@@ -23,12 +25,15 @@ from api.pagination import decode, encode
 from api.schemas import DryRun, Job, JobStatus, JobSummary, ListBody
 from jobs.errors import IdempotencyKeyTaken
 from jobs.ids import JOB_ID
-from jobs.spec import JobSpec
+from jobs.spec import LOOKED_THROUGH, JobSpec
 from jobs.states import Status
+from jobs.submission import Submission
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MAX_WAIT_SECONDS: Final = 60
+INLINE_BYTES: Final = 8_192
+"""Largest JSON body that is read where it arrives; a spec has some hundred bytes."""
 _WAIT: Final = re.compile(r"(?:^|[,;]\s*)wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 Text = Annotated[str | None, Query(max_length=200)]
@@ -55,7 +60,7 @@ Text = Annotated[str | None, Query(max_length=200)]
     }
     | problems(413, 415, 422),
 )
-def submit_job(
+async def submit_job(
     house: Ledger,
     body: SentBody,
     dry_run: Annotated[bool, Query(description="Only say whether it would be accepted")] = False,
@@ -64,13 +69,17 @@ def submit_job(
     ] = None,
 ) -> Response:
     """Store a job; a worker trains it as soon as one is free."""
-    document = body.document()
-    spec = checked(JobSpec, document)
-    sent = cast("dict[str, Any]", document)
-    if dry_run:
-        return send(DryRun(spec=sent, recipe=spec.recipe().model_dump(mode="json")))
+    if not dry_run:
+        return await submit(house, body, idempotency_key)
+    spec, sent = await _spec_of(body)
+    return send(DryRun(spec=sent, recipe=spec.recipe().model_dump(mode="json")))
+
+
+async def submit(house: House, body: Body, idempotency_key: str | None) -> Response:
+    """Store what a body says, once for each key, and tell the job."""
+    spec, sent = await _spec_of(body)
     if idempotency_key is None:
-        return _store(house, spec, sent)
+        return await _store(house, Submission.of(spec, sent))
     if not _KEY.fullmatch(idempotency_key):
         raise fault(
             "invalid_idempotency_key",
@@ -80,33 +89,41 @@ def submit_job(
         )
     canonical = json.dumps(sent, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()
-    replayed = _replay(house, idempotency_key, digest)
+    replayed = await run_in_threadpool(_replay, house, idempotency_key, digest)
     if replayed is not None:
         return replayed
     try:
-        return _store(house, spec, sent, idempotency_key, digest)
+        return await _store(
+            house,
+            Submission.of(spec, sent, idempotency_key=idempotency_key, body_sha256=digest),
+        )
     except IdempotencyKeyTaken:
         # The same request came twice at once, and the other one was first.
-        replayed = _replay(house, idempotency_key, digest)
+        replayed = await run_in_threadpool(_replay, house, idempotency_key, digest)
         if replayed is None:
             raise
         return replayed
 
 
-def _store(
-    house: House,
-    spec: JobSpec,
-    sent: dict[str, Any],
-    key: str | None = None,
-    digest: str | None = None,
-) -> Response:
-    with house.writing() as repository:
-        job = repository.add(spec, sent, idempotency_key=key, body_sha256=digest)
-        told = views.full(job)
+async def _spec_of(body: Body) -> tuple[JobSpec, dict[str, Any]]:
+    if len(body.content) > INLINE_BYTES or not body.is_json:
+        # Other requests must not wait for it.
+        return await run_in_threadpool(_read_spec, body)
+    return _read_spec(body)
+
+
+def _read_spec(body: Body) -> tuple[JobSpec, dict[str, Any]]:
+    document = body.document()
+    return checked(JobSpec, document, LOOKED_THROUGH), cast("dict[str, Any]", document)
+
+
+async def _store(house: House, submission: Submission) -> Response:
+    row = await house.submit(submission)
     house.meters.submitted.inc()
     # Ringing may wait a second for a broker that is away; the client need not.
-    bell = BackgroundTask(house.bell.ring, told.id)
-    return send(told, 201, headers={"Location": told.links.self}, after=bell)
+    bell = BackgroundTask(house.bell.ring, row.id) if house.settings.rings else None
+    where = {"Location": f"/v1/jobs/{row.id}"}
+    return send_content(telling.full(row), 201, headers=where, after=bell)
 
 
 def _replay(house: House, key: str, digest: str) -> Response | None:
@@ -114,17 +131,17 @@ def _replay(house: House, key: str, digest: str) -> Response | None:
         found = repository.find_by_idempotency_key(key)
         if found is None:
             return None
-        job, first_digest = found
+        job_id, first_digest = found
         if first_digest != digest:
             raise fault(
                 "idempotency_key_reused",
-                f"the idempotency key was used for job {job.id} with another body",
+                f"the idempotency key was used for job {job_id} with another body",
                 parameter="Idempotency-Key",
                 hint="use a new key for a new body",
             )
-        told = views.as_created(job)
-    headers = {"Location": told.links.self, "Idempotent-Replayed": "true"}
-    return send(told, 201, headers=headers)
+        row = repository.row(job_id)
+    headers = {"Location": f"/v1/jobs/{job_id}", "Idempotent-Replayed": "true"}
+    return send_content(telling.full(telling.as_created(row)), 201, headers=headers)
 
 
 @router.get(
@@ -140,11 +157,17 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
     teacher: Text = None,
     student: Text = None,
     method: Text = None,
-    q: Annotated[str | None, Query(max_length=200, description="Part of a name or id")] = None,
+    q: Annotated[
+        str | None, Query(max_length=200, description="Part of a name or id, or a whole id")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     after: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
 ) -> Response:
-    """Return jobs, the newest first; without `spec`, `recipe` and `verdict`, which each job has."""
+    """Return jobs, the newest first; without `spec`, `recipe` and `verdict`, which each job has.
+
+    Under several filters, or with `q`, one page looks at 10,000 jobs at most: it may hold fewer
+    than `limit`, or none, and still have more behind its `next_cursor`.
+    """
     position = decode("jobs", after, JOB_ID) if after is not None else None
     labels = labels_of(label or [])
     with house.reading() as repository:
@@ -186,7 +209,7 @@ async def get_job(
 
     Without `If-None-Match`, it waits for the first change; a job that has ended is told at once.
     """
-    terminal, response = await run_in_threadpool(_read, house, job_id)
+    terminal, response = await read(house, job_id)
     seconds = _wait_seconds(prefer)
     if seconds is None:
         return unless_known(response, request.headers)
@@ -195,7 +218,7 @@ async def get_job(
     if not terminal and (known is None or matches(known, first)):
         async with contextlib.aclosing(house.tower.changes(job_id, seconds)) as changes:
             async for _ in changes:
-                terminal, response = await run_in_threadpool(_read, house, job_id)
+                terminal, response = await read(house, job_id)
                 if terminal or response.headers["etag"] != first:
                     break
     answer = unless_known(response, request.headers)
@@ -203,10 +226,15 @@ async def get_job(
     return answer
 
 
-def _read(house: House, job_id: str) -> tuple[bool, Response]:
-    with house.reading() as repository:
-        told = views.full(repository.get(job_id))
-    return told.terminal, send(told)
+async def read(house: House, job_id: str, asked: Headers | None = None) -> tuple[bool, Response]:
+    """Return whether a job has ended, and what is told of it; 304 where `asked` knows that.
+
+    Raises:
+        JobNotFound: there is no such job.
+    """
+    row = await house.row(job_id)
+    answer = send_content(telling.full(row))
+    return telling.is_terminal(row), unless_known(answer, asked) if asked else answer
 
 
 def _wait_seconds(prefer: str | None) -> int | None:

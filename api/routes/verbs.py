@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from api import views
-from api.answers import problems, send
+from api import telling
+from api.answers import problems, send_content
 from api.checks import body_schema, checked
 from api.dependencies import JobId, Ledger, SentBody
 from api.schemas import Job
@@ -52,8 +52,9 @@ def cancel_job(house: Ledger, job_id: JobId, body: SentBody) -> Response:
     """Cancel a job; asking again is no error. A run that ends first keeps its result."""
     wanted = checked(Cancel, body.document() if body.content else {})
     with house.writing() as repository:
-        told = views.full(repository.request_cancel(job_id, wanted.mode))
-    return send(told, 200 if told.terminal else 202)
+        repository.request_cancel(job_id, wanted.mode)
+        row = repository.row(job_id)
+    return send_content(telling.full(row), 200 if telling.is_terminal(row) else 202)
 
 
 @router.post(
@@ -68,5 +69,6 @@ def retry_job(house: Ledger, job_id: JobId, body: SentBody) -> Response:
     """Queue a failed or cancelled job again."""
     wanted = checked(Retry, body.document() if body.content else {})
     with house.writing() as repository:
-        told = views.full(repository.retry(job_id, wanted.from_))
-    return send(told, 202, after=BackgroundTask(house.bell.ring, job_id))
+        repository.retry(job_id, wanted.from_)
+        row = repository.row(job_id)
+    return send_content(telling.full(row), 202, after=BackgroundTask(house.bell.ring, job_id))

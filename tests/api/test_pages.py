@@ -251,3 +251,19 @@ def test_numbers_are_told_as_people_read_them() -> None:
     assert [words.count(n) for n in (None, 2410, 58_330, 25.6e6)] == [
         words.NOTHING, "2.41 k", "58.3 k", "25.6 M",
     ]  # fmt: skip
+
+
+def test_a_search_that_has_not_looked_at_all_jobs_leads_on_to_the_older_ones(
+    client: TestClient, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.listing.LOOK", 2)
+    submit(name="needle")
+    for _ in range(2):
+        submit(name="hay")
+    text, seen = read(client, "/?q=needle")
+    assert "have not been looked at yet" in text
+    (older,) = [
+        value for _, name, value in seen.attributes if name == "href" and "after" in str(value)
+    ]
+    text, _ = read(client, str(older))
+    assert "needle</bdi></a>" in text

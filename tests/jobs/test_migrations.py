@@ -65,6 +65,35 @@ def test_down_and_up_again_with_data_inside(database: Database) -> None:
     submit(database)
 
 
+def test_labels_counts_and_curves_go_along_both_ways(database: Database) -> None:
+    for team in ("a", "b", "a"):
+        job_id = submit(database, labels={"team": team, "k.e/y": "x'\"y"})
+    token = claim(database).attempt
+    columns = {"step": [10, 20, 30], "loss": [0.5, None, 0.25]}
+    uneven = {"step": [40, 70, 90], "loss": [1.0, 2.0, 3.0]}
+    events = [
+        {"type": "metrics", "stage": "teacher", "seed": 0, "columns": one}
+        for one in (columns, uneven)
+    ]
+    with database.write() as session:
+        (leased,) = Repository(session).leases()
+        Repository(session).record(leased.job_id, token, events, batch=1)
+    migrate(database, "0001")
+    with database.engine.connect() as connection:
+        # The version before keeps every step as eight bytes, and each value as four.
+        sizes = connection.exec_driver_sql("SELECT length(data) FROM metric_chunks").scalars()
+        assert list(sizes) == [3 * (8 + 4)] * 2
+    migrate(database)
+    with database.read() as session:
+        ledger = Repository(session)
+        assert ledger.counts() == {"queued": 2, "running": 1}
+        assert len(ledger.list(labels={"team": "a"}).items) == 2
+        assert ledger.list(labels={"k.e/y": "x'\"y"}).items[0].id == job_id
+        told = ledger.metrics(leased.job_id).stages["teacher"].columns
+    assert told["step"] == [10, 20, 30, 40, 70, 90]
+    assert told["loss"] == [0.5, None, 0.25, 1.0, 2.0, 3.0]
+
+
 def test_of_two_servers_that_start_at_once_one_migrates(database: Database) -> None:
     migrate(database, "base")
 

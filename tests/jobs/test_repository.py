@@ -69,7 +69,7 @@ def test_one_idempotency_key_makes_one_job_however_many_ask_at_once(database: Da
             with database.read() as session:
                 found = Repository(session).find_by_idempotency_key("once")
             assert found is not None
-            return found[0].id
+            return found[0]
 
     with ThreadPoolExecutor(8) as pool:
         made = set(pool.map(ask, ["a" * 64] * 8))

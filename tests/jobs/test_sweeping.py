@@ -6,10 +6,11 @@ from specs import claim, status_of, story_of, submit
 from sqlalchemy import update
 
 from jobs.database import Database
+from jobs.moments import clock
 from jobs.repository import Repository
 from jobs.states import Status
 from jobs.sweeping import Lease
-from jobs.tables import Job, clock
+from jobs.tables import Job
 
 
 def the_lease(database: Database) -> Lease:

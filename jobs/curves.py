@@ -1,0 +1,209 @@
+"""Curves in the ledger: written in small chunks, put together in large ones, read in part.
+
+A trainer reports twice a second, so its chunks are small and their rows would cost more than the
+points in them. Every so often those of an attempt are put together, each time with earlier ones
+that are not much larger, so a point is written anew a few times in all. A chunk that has become
+long gets an outline beside it, and a view of a long curve reads nothing else.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from jobs.bulk import insert_rows
+from jobs.database import dump_json
+from jobs.journal import Journal
+from jobs.metrics import Chunk, Curves, cuts, is_outline_enough, merge, outline, pack, stitch
+from jobs.tables import Job, MetricChunk, MetricView
+
+MERGE_EVERY = 16
+"""Batches of an attempt between two looks at what can be put together."""
+LONG = 16_384
+"""Rows in one chunk at most, if it was not reported so."""
+OUTLINED = 2_048
+"""Rows from which on a chunk has an outline."""
+_GROWTH = 4
+
+_CHUNKS: Any = MetricChunk.__table__
+_VIEWS: Any = MetricView.__table__
+_SPANS = select(
+    MetricChunk.id,
+    MetricChunk.attempt,
+    MetricChunk.stage,
+    MetricChunk.seed,
+    MetricChunk.first_step,
+    MetricChunk.last_step,
+    MetricChunk.count.label("rows"),
+    MetricChunk.keys.label("names"),
+).order_by(MetricChunk.id)
+
+
+class CurveBook(Journal):
+    """What is told of curves, and what is read of them."""
+
+    def keep_points(
+        self, job_id: str, token: int, events: Sequence[Mapping[str, Any]], batch: int
+    ) -> None:
+        """Store the points among the events of a batch, and tidy up now and then.
+
+        The caller holds the job, as `record` does: nobody else writes for this attempt.
+        """
+        chunks = [
+            pack(token, event["stage"], event["seed"], event["columns"])
+            for event in events
+            if event["type"] == "metrics"
+        ]
+        short = [chunk for chunk in chunks if chunk.count < OUTLINED]
+        if short:
+            rows = [{"job_id": job_id, **_columns(chunk)} for chunk in short]
+            rows = [{**row, "keys": dump_json(row["keys"])} for row in rows]
+            insert_rows(self._session, MetricChunk, rows)
+        for chunk in chunks:
+            if chunk.count >= OUTLINED:
+                new = insert(_CHUNKS).values(job_id=job_id, **_columns(chunk))
+                made = self._session.connection().execute(new.returning(_CHUNKS.c.id))
+                self._outline(made.scalar_one(), chunk)
+        if token > 1:
+            self._drop_retold(job_id, chunks)
+        if batch % MERGE_EVERY == 0:
+            self._merge(job_id, token)
+
+    def _drop_retold(self, job_id: str, chunks: Sequence[Chunk]) -> None:
+        """Forget what earlier attempts told of steps that this one tells again."""
+        for chunk in chunks:
+            self._session.execute(
+                delete(MetricChunk)
+                .where(
+                    MetricChunk.job_id == job_id,
+                    MetricChunk.stage == chunk.stage,
+                    MetricChunk.attempt < chunk.attempt,
+                    MetricChunk.first_step >= chunk.first_step,
+                )
+                .execution_options(synchronize_session=False)
+            )
+
+    def _merge(self, job_id: str, token: int) -> None:
+        theirs = _SPANS.where(MetricChunk.job_id == job_id, MetricChunk.attempt == token)
+        stages: dict[str, list[Any]] = {}
+        for span in self._session.execute(theirs):
+            stages.setdefault(span.stage, []).append(span)
+        for spans in stages.values():
+            for group in _groups(spans):
+                self._put_together([span.id for span in group])
+
+    def _put_together(self, ids: Sequence[int]) -> None:
+        chunk = merge(self._read(ids))
+        # In the place of the first, so that the order of writing stays.
+        first, *others = ids
+        gone = delete(MetricView).where(MetricView.chunk_id.in_(ids))
+        self._session.execute(gone.execution_options(synchronize_session=False))
+        gone = delete(MetricChunk).where(MetricChunk.id.in_(others))
+        self._session.execute(gone.execution_options(synchronize_session=False))
+        connection = self._session.connection()
+        connection.execute(update(_CHUNKS).where(_CHUNKS.c.id == first).values(_columns(chunk)))
+        if chunk.count >= OUTLINED:
+            self._outline(first, chunk)
+
+    def _outline(self, number: int, chunk: Chunk) -> None:
+        view = outline(chunk)
+        values = {"chunk_id": number, "count": view.count, "data": view.data}
+        self._session.connection().execute(insert(_VIEWS), [values])
+
+    def _read(self, ids: Sequence[int]) -> list[Chunk]:
+        rows = self._session.scalars(
+            select(MetricChunk).where(MetricChunk.id.in_(ids)).order_by(MetricChunk.id)
+        )
+        return [
+            Chunk(
+                attempt=row.attempt,
+                stage=row.stage,
+                seed=row.seed,
+                keys=row.keys,
+                count=row.count,
+                first_step=row.first_step,
+                last_step=row.last_step,
+                data=row.data,
+            )
+            for row in rows
+        ]
+
+    def metrics(
+        self, job_id: str, *, keys: Sequence[str] | None = None, max_points: int | None = None
+    ) -> Curves:
+        """Return the curves of a job, read as if it had never been interrupted.
+
+        `max_points` bounds the points of each stage; `keys` picks columns. What later attempts have
+        told again is not read, and of a long curve that is to be thin, no more than the outlines.
+        """
+        floor = select(Job.resume_floor).where(Job.id == job_id).scalar_subquery()
+        theirs = _SPANS.where(MetricChunk.job_id == job_id, MetricChunk.attempt > floor)
+        stages: dict[str, list[Any]] = {}
+        for span in self._session.execute(theirs):
+            stages.setdefault(span.stage, []).append(span)
+        whole: list[int] = []
+        outlined: dict[int, Any] = {}
+        for spans in stages.values():
+            kept = [
+                (span, cut)
+                for span, cut in zip(spans, cuts(spans), strict=True)
+                if span.first_step < cut
+            ]
+            names = {name for span in spans for name in span.names}
+            wanted = len(names & set(keys)) if keys is not None else len(names)
+            total = sum(span.rows for span, _ in kept)
+            enough = is_outline_enough(total, wanted, max_points)
+            for span, cut in kept:
+                # The extremes of a part that is cut off may lie behind the cut.
+                if enough and span.rows >= OUTLINED and span.last_step < cut:
+                    outlined[span.id] = span
+                else:
+                    whole.append(span.id)
+        parts: dict[int, Chunk] = {}
+        if outlined:
+            views = select(MetricView).where(MetricView.chunk_id.in_(outlined))
+            for view in self._session.scalars(views):
+                span = outlined.pop(view.chunk_id)
+                parts[view.chunk_id] = Chunk(
+                    attempt=span.attempt,
+                    stage=span.stage,
+                    seed=span.seed,
+                    keys=span.names,
+                    count=view.count,
+                    first_step=span.first_step,
+                    last_step=span.last_step,
+                    data=view.data,
+                )
+        whole = sorted([*whole, *outlined])
+        parts.update(zip(whole, self._read(whole) if whole else [], strict=True))
+        curves = stitch((parts[place] for place in sorted(parts)), keys, max_points)
+        curves.downsampled |= len(parts) > len(whole)
+        return curves
+
+
+def _groups(spans: Sequence[Any]) -> list[list[Any]]:
+    """Return the runs of newest chunks that are to become one each, in the order of writing."""
+    groups: list[list[Any]] = [[]]
+    rows = 0
+    for span in reversed(spans):
+        if span.rows > max(_GROWTH * rows, LONG // _GROWTH if not rows else 0):
+            break
+        if rows + span.rows > LONG:
+            groups.append([])
+            rows = 0
+        groups[-1].append(span)
+        rows += span.rows
+    return [group[::-1] for group in groups if len(group) > 1]
+
+
+def _columns(chunk: Chunk) -> dict[str, Any]:
+    return {
+        "attempt": chunk.attempt,
+        "stage": chunk.stage,
+        "seed": chunk.seed,
+        "first_step": chunk.first_step,
+        "last_step": chunk.last_step,
+        "count": chunk.count,
+        "keys": chunk.keys,
+        "data": chunk.data,
+    }

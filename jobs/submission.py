@@ -1,0 +1,100 @@
+"""A spec on its way into the ledger: everything that its row will hold, worked out beforehand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Self
+
+from jobs.database import Written, dump_json
+from jobs.keyed import JobRow
+from jobs.spec import JobSpec
+from jobs.states import Status
+from kdcore.recipe import Recipe
+
+_NOTHING: Final = Written("{}")
+_OF_THE_RUN: Final = set(Recipe.model_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job that is not stored yet."""
+
+    spec: JobSpec
+    sent: Written
+    """The spec as the client wrote it."""
+    recipe: Written
+    """The resolved form of the run alone: a later default does not change an old job."""
+    idempotency_key: str | None = None
+    body_sha256: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        spec: JobSpec,
+        sent: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        body_sha256: str | None = None,
+    ) -> Self:
+        """Work out what will be stored; a spec's dump is a recipe with all its defaults."""
+        recipe = Written(spec.model_dump_json(include=_OF_THE_RUN))
+        return cls(spec, dump_json(dict(sent)), recipe, idempotency_key, body_sha256)
+
+    def row(self, job_id: str, moment: datetime) -> JobRow:
+        """Return the row of the new job."""
+        spec = self.spec
+        return JobRow(
+            id=job_id,
+            name=spec.name,
+            labels=dump_json(spec.labels),
+            status=Status.QUEUED.value,
+            phase=None,
+            method=spec.method.name if spec.method else None,
+            teacher=spec.teacher.model.name,
+            student=spec.student.model.name,
+            progress=None,
+            attempt=0,
+            max_attempts=spec.max_attempts,
+            worker=None,
+            priority=spec.priority,
+            created_at=moment,
+            started_at=None,
+            finished_at=None,
+            cancel_mode=None,
+            gates_passed=None,
+            failure=None,
+            verdict=None,
+            spec=self.sent,
+            recipe=self.recipe,
+        )
+
+    def stored(self, row: JobRow) -> dict[str, Any]:
+        """Return the columns of the new job that are not empty."""
+        return {
+            "id": row.id,
+            "name": row.name,
+            "labels": Written(row.labels),
+            "status": row.status,
+            "method": row.method,
+            "teacher": row.teacher,
+            "student": row.student,
+            "max_attempts": row.max_attempts,
+            "max_runtime_seconds": self.spec.max_runtime_seconds,
+            "priority": row.priority,
+            "spec": self.sent,
+            "recipe": self.recipe,
+            "created_at": row.created_at,
+            "run_after": row.created_at,
+            # The submitter rings at once; sweepers ring only if that bell is lost.
+            "dispatched_at": row.created_at,
+            "attempt": 0,
+            "failed_attempts": 0,
+            "stalled_attempts": 0,
+            "saved_steps": _NOTHING,
+            "progressed_attempt": 0,
+            "resume_floor": 0,
+            "retry_floor": 0,
+            "last_seq": 1,
+            "idempotency_key": self.idempotency_key,
+            "body_sha256": self.body_sha256,
+        }

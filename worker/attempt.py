@@ -32,6 +32,7 @@ from worker.conclusion import (
 )
 from worker.delivery import deliver, still_there
 from worker.heart import Heart
+from worker.keeper import Keeper
 from worker.patience import insist
 from worker.report import Report
 from worker.workdir import prepare_workdir
@@ -52,11 +53,13 @@ class Supervisor:
     """Set when the worker shuts down: attempts save and go back to the queue."""
     command: Sequence[str] = TRAINER
     """What is run as the child."""
+    keeper: Keeper | None = None
+    """Who has children forked, where that is possible."""
 
     def run(self, claim: Claim) -> None:
         """Run a claimed job to the attempt's end, whatever it is; never raises.
 
-        The calling thread must live on until it returns: the child dies with the thread.
+        The calling thread must live on until it returns: a cold child dies with the thread.
         """
         log.info("attempt %d of %s begins", claim.attempt, claim.job_id)
         try:
@@ -76,6 +79,7 @@ class _Attempt:
         self._store = supervisor.store
         self._draining = supervisor.draining
         self._command = supervisor.command
+        self._keeper = supervisor.keeper
         self._claim = claim
         self._heart = heart
         self._report = Report(self._database, claim)
@@ -107,8 +111,8 @@ class _Attempt:
             "workdir": str(workdir),
             "inputs": str(self._settings.inputs),
         }
-        threads: int = self._claim.recipe["runtime"]["threads"]
-        with Child(self._command, order, workdir, threads=threads) as child:
+        with Child(self._command, order, workdir, self._keeper) as child:
+            self._report.is_warm = child.is_warm
             try:
                 self._follow(child)
             except BrokenStoryError as error:

@@ -5,6 +5,7 @@ which job is run, by whom and whether again, is decided in the ledger alone.
 """
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from jobs.queue import QUEUE, WAKE, Bell, create_queue
 from jobs.repository import Repository
 from jobs.settings import Settings
 from worker.attempt import Supervisor
+from worker.keeper import Keeper
 from worker.slots import GREET_SECONDS, Slots
 from worker.sweeper import Sweeper
 
@@ -41,6 +43,8 @@ class EngineRoom:
         self._database = database
         self._bell = Bell(settings)
         self.draining = threading.Event()
+        # Elsewhere a process that has loaded this much is not safe to fork.
+        self._keeper = Keeper() if settings.warm and sys.platform == "linux" else None
         self._slots: Slots | None = None
         self._threads: list[threading.Thread] = []
 
@@ -52,13 +56,16 @@ class EngineRoom:
     def open(self, start: Callable[[Callable[[], None]], object]) -> None:
         """Begin to take jobs, running each through `start`."""
         store = ArtifactStore(self.settings.artifacts)
-        supervisor = Supervisor(self.settings, self._database, store, self.draining)
+        supervisor = Supervisor(
+            self.settings, self._database, store, self.draining, keeper=self._keeper
+        )
         slots = self._slots = Slots(self.settings, self._database, supervisor, start)
         sweeper = Sweeper(self.settings, self._database, self._bell)
         for name, run in (
             ("slots", slots.run),
             ("sweeper", lambda: sweeper.run(self.draining)),
             ("greeter", lambda: self._greet(slots.worker_id)),
+            *([("keeper", self._keeper.run)] if self._keeper else []),
         ):
             thread = threading.Thread(target=run, name=name, daemon=True)
             self._threads.append(thread)
@@ -74,6 +81,8 @@ class EngineRoom:
         """Take no more jobs, and have the running ones save and go back to the queue."""
         self.draining.set()
         self.wake()
+        if self._keeper is not None:
+            self._keeper.close()
 
     def close(self) -> None:
         """Drain, and wait until nothing runs any more."""

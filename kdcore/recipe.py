@@ -15,7 +15,9 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Discriminator,
     Field,
+    Tag,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -66,6 +68,10 @@ def _network(value: object) -> object:
 def _on_or_off(value: object) -> object:
     """Let a bare true or false stand for the whole block."""
     return {"enabled": value} if isinstance(value, bool) else value
+
+
+def _threads_form(value: object) -> str:
+    return "auto" if isinstance(value, str) and not value.isdecimal() else "number"
 
 
 def _readable(line: str) -> str:
@@ -126,8 +132,13 @@ class Runtime(Record):
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
     """auto takes a GPU where there is one."""
-    threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """CPU threads; small networks are faster with one."""
+    threads: Annotated[
+        Annotated[int, Field(ge=1, le=1024), Tag("number")]
+        | Annotated[Literal["auto"], Tag("auto")],
+        Discriminator(_threads_form),
+    ] = 1
+    """CPU threads, at most a trainer's share of the cores; auto takes that share. Small networks
+    are faster with one, and the last bits of a student may depend on the number."""
 
 
 class Recipe(Record):

@@ -19,7 +19,7 @@ from kdcore.network import build, load_weights, predict
 from kdcore.path import TEACHER
 from kdcore.plan import Stage, plan_stages
 from kdcore.recipe import Recipe
-from kdcore.runtime import prepare
+from kdcore.runtime import Threads, prepare
 
 
 @dataclass(slots=True)
@@ -31,6 +31,7 @@ class Run:
     corpus: Corpus
     plan: list[Stage]
     device: torch.device
+    threads: Threads
     digest: str
     report_every: float
     networks: dict[str, nn.Sequential] = field(default_factory=dict[str, nn.Sequential])
@@ -58,19 +59,26 @@ class Run:
             self.teacher_logits = predict(network, self.corpus.test.inputs)
 
 
-def prepare_run(recipe: Recipe, workdir: Path, inputs: Path, report_every: float) -> Run:
+def prepare_run(
+    recipe: Recipe, workdir: Path, inputs: Path, report_every: float, max_threads: int | None
+) -> Run:
     """Read the data, check that every network can be built, and read a teacher that is given."""
-    device = prepare(recipe.runtime)
+    began_with = workdir / "run.threads"
+    before = int(began_with.read_text()) if began_with.exists() else None
+    threads = Threads(recipe.runtime.threads, max_threads, before)
+    device = prepare(recipe.runtime, threads.number)
     corpus = load_corpus(recipe.data, inputs, device)
     weights = inputs / recipe.teacher.weights if recipe.teacher.weights else None
     digest = f"{recipe.digest()}-{corpus.fingerprint}-{_sha256(weights)}"
     _claim_folder(workdir, digest)
+    if threads.number != before:
+        write_file(began_with, str(threads.number).encode())
     shape, classes = corpus.input_shape, corpus.num_classes
     recipe.check_fit((shape, classes))
     plan = plan_stages(recipe, corpus)
     for stage in plan:
         _try_out(stage, corpus)
-    run = Run(recipe, workdir, corpus, plan, device, digest, report_every)
+    run = Run(recipe, workdir, corpus, plan, device, threads, digest, report_every)
     if weights is not None:
         teacher = build(recipe.teacher.model, shape, classes, seed=0)
         load_weights(teacher, weights, str(recipe.teacher.weights))
@@ -84,6 +92,7 @@ def prepare_run(recipe: Recipe, workdir: Path, inputs: Path, report_every: float
 
 def cautions(run: Run) -> Iterator[Warned]:
     """Warn of what is allowed, and probably not meant."""
+    yield from run.threads.cautions()
     sizes = {stage.name: _parameters(stage, run.corpus) for stage in run.plan}
     if TEACHER in run.networks:
         sizes[TEACHER] = count_parameters(run.networks[TEACHER])

@@ -46,23 +46,29 @@ Tale = Generator[Event, None, None]
 
 
 def distill(
-    recipe: Recipe, workdir: Path, *, inputs: Path | None = None, report_every: float = 0.5
+    recipe: Recipe,
+    workdir: Path,
+    *,
+    inputs: Path | None = None,
+    report_every: float = 0.5,
+    max_threads: int | None = None,
 ) -> Iterator[Event]:
     """Run a recipe in a working folder; files that it names are looked for under `inputs`.
 
-    A report comes every `report_every` seconds, 0 for every step. Closing the iterator saves a
-    checkpoint; calling again with the same folder goes on from there, to the same student.
+    `max_threads` bounds the CPU threads, whatever the recipe asks for. A report comes every
+    `report_every` seconds, 0 for every step. Closing the iterator saves a checkpoint; calling again
+    with the same folder goes on from there, to the same student.
 
     Raises:
         KdcoreError: the run cannot go on; see `kdcore.errors`.
     """
     started = time.monotonic()
     yield PhaseStarted(phase="preparing")
-    run = prepare_run(recipe, workdir, inputs or Path(), report_every)
+    run = prepare_run(recipe, workdir, inputs or Path(), report_every, max_threads)
     yield RunStarted(
         stages=[stage.described() for stage in run.plan],
         device=str(run.device),
-        threads=recipe.runtime.threads,
+        threads=run.threads.number,
         versions=versions(),
     )
     yield from cautions(run)

@@ -20,6 +20,7 @@ from jobs.leases import Claim, Wish
 from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.states import Status
+from kdcore.cores import usable_cores
 from worker.child import TRAINER, BrokenStoryError, Child
 from worker.conclusion import (
     BROKEN_STORY,
@@ -110,6 +111,8 @@ class _Attempt:
             "recipe": self._claim.recipe,
             "workdir": str(workdir),
             "inputs": str(self._settings.inputs),
+            # Two trainers with as many threads as cores are slower than one after the other.
+            "max_threads": max(1, usable_cores() // self._settings.slots),
         }
         with Child(self._command, order, workdir, self._keeper) as child:
             self._report.is_warm = child.is_warm

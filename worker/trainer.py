@@ -84,7 +84,12 @@ def run(order: dict[str, Any], pipe: BinaryIO, stop: threading.Event) -> int:
     step: int | None = None
     try:
         recipe = Recipe.model_validate(order["recipe"])
-        story = distill(recipe, Path(order["workdir"]), inputs=Path(order["inputs"]))
+        story = distill(
+            recipe,
+            Path(order["workdir"]),
+            inputs=Path(order["inputs"]),
+            max_threads=order["max_threads"],
+        )
         # Closing is what makes the loop save a checkpoint.
         with closing(cast("Generator[Event]", story)):
             for event in story:

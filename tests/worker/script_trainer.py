@@ -59,6 +59,7 @@ def train(parent: int, events_fd: int) -> int:  # noqa: C901, PLR0915  # in orde
         "folder": str(Path.cwd()),
         "descriptors": {name: str(Path(f"/proc/self/fd/{name}").resolve()) for name in (0, 1, 2)},
     }
+    (workdir / "order.json").write_text(sent)
     (workdir / "seen.json").write_text(json.dumps(seen))
     if "child" in script:
         # A helper process that holds the pipe, as a data loader's would.

@@ -53,7 +53,8 @@ class Settings(BaseSettings):
     )
     """SQLAlchemy URL; a plain `postgresql://` is given its driver."""
     broker_url: str = Field(default=MEMORY_BROKER, repr=False)
-    """Celery broker that carries the bell; `memory://` means that workers only poll."""
+    """Celery broker that carries the bell; with `memory://` it rings in the data folder, for the
+    workers of this machine, and others poll."""
     artifacts: Folder = Field(default_factory=_inside_data("artifacts"))
     """Folder of the artifact store."""
     inputs: Folder = Field(default_factory=_inside_data("inputs"))
@@ -98,6 +99,11 @@ class Settings(BaseSettings):
     def work(self) -> Path:
         """Folder of the attempts' working directories."""
         return self.data / "work"
+
+    @property
+    def bells(self) -> Path:
+        """Folder of the named pipes that workers of this machine are woken by."""
+        return self.data / "bells"
 
     @property
     def rings(self) -> bool:

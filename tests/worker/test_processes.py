@@ -41,6 +41,14 @@ def test_a_worker_without_a_broker_finds_the_job_by_itself(house: House) -> None
         assert Repository(session).workers() == []
 
 
+def test_a_worker_without_a_broker_is_rung_in_the_data_folder(house: House) -> None:
+    worker = house.start(poll_seconds=600.0)
+    wait_until(lambda: "ready" in house.log(worker))
+    house.wait_for(house.submit(), "succeeded", seconds=30)
+    assert terminate(worker) == 0
+    assert list(house.settings.bells.iterdir()) == []
+
+
 @on_sqlite
 def test_an_idle_worker_ends_at_once(house: House) -> None:
     worker = house.start()

@@ -118,9 +118,6 @@ def rehearse() -> None:
 
     Half of the time to a first step is spent on what torch imports and sets up when it is first
     used. No GPU is touched, since its driver does not survive a fork.
-
-    Raises:
-        RuntimeError: a GPU is there, and processes forked from this one cannot use it.
     """
     from kdcore import distill
     from kdcore.lazy import torch
@@ -128,17 +125,34 @@ def rehearse() -> None:
 
     torch.set_num_threads(1)
     has_gpu = _has_gpu()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        closing(
-            cast("Generator[Event]", distill(Recipe.model_validate(_REHEARSAL), Path(folder)))
-        ) as story,
-    ):
-        for event in story:
-            # The backward pass and the optimiser's step look for GPUs, even to compute without.
-            if has_gpu and event.type == "stage.started":
-                break
-    if has_gpu and not _fork_computes_on_gpu():
+    with tempfile.TemporaryDirectory() as folder:
+        story = distill(Recipe.model_validate(_REHEARSAL), Path(folder))
+        with closing(cast("Generator[Event]", story)):
+            for event in story:
+                if event.type == "stage.progress" and event.role == "student":
+                    break
+                # The backward pass and the optimiser look for GPUs, even to compute without.
+                if has_gpu and event.type == "stage.started":
+                    break
+
+
+def probe_gpu() -> None:
+    """Compute on the GPU, if there may be one, in a process that is forked for it.
+
+    Raises:
+        RuntimeError: that does not work, so no trainer may be forked here.
+    """
+    from kdcore.lazy import torch
+
+    if not _has_gpu():
+        return
+    pid = os.fork()
+    if pid == 0:
+        computed = False
+        with contextlib.suppress(Exception):
+            computed = bool(torch.ones(1, device="cuda").sum() == 1)
+        os._exit(not computed)
+    if os.waitpid(pid, 0)[1]:
         raise RuntimeError("a process forked from this one cannot use the GPU")
 
 
@@ -148,18 +162,6 @@ def _has_gpu() -> bool:
 
     built_for_one = torch.version.cuda is not None or torch.version.hip is not None
     return built_for_one and any(Path(file).exists() for file in _GPU_FILES)
-
-
-def _fork_computes_on_gpu() -> bool:
-    from kdcore.lazy import torch
-
-    pid = os.fork()
-    if pid == 0:
-        computed = False
-        with contextlib.suppress(Exception):
-            computed = bool(torch.ones(1, device="cuda").sum() == 1)
-        os._exit(not computed)
-    return os.waitpid(pid, 0)[1] == 0
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -57,9 +57,9 @@ class Bench:
         found: list[psutil.Process] = []
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                if process.pid == (self.keeper and self.keeper.pid):
-                    continue
-                if {str(SCRIPT), str(NURSERY)} & set(process.cmdline()):
+                # Neither the nursery nor who stands in line there is in an attempt's folder.
+                works = process.cwd().startswith(str(self.settings.work))
+                if works and {str(SCRIPT), str(NURSERY)} & set(process.cmdline()):
                     found.append(process)
         return found
 

@@ -7,4 +7,4 @@ from script_trainer import train
 from worker.nursery import main
 
 if __name__ == "__main__":
-    sys.exit(main(rehearse=lambda: None, train=train))
+    sys.exit(main(rehearse=lambda: None, probe=lambda: None, train=train))

@@ -110,6 +110,26 @@ def test_a_nursery_that_dies_takes_no_trainer_with_it_and_another_one_comes(benc
 
 @on_sqlite
 @warm
+def test_whoever_stands_in_line_goes_with_the_nursery_and_is_replaced_when_killed(
+    bench: Bench,
+) -> None:
+    def in_line(but: list[psutil.Process] | None = None) -> list[psutil.Process]:
+        line = nursery_of(bench).children(recursive=True)
+        return line if len(line) == 2 and not set(line) & set(but or []) else []
+
+    first = wait_until(in_line)
+    first[-1].kill()
+    wait_until(lambda: in_line(but=first))
+    job_id = bench.submit()
+    bench.run()
+    assert were_warm(bench, job_id) == [True]
+    last = wait_until(in_line)
+    nursery_of(bench).kill()
+    wait_until(lambda: not any(_lives(process) for process in last))
+
+
+@on_sqlite
+@warm
 def test_without_a_nursery_an_attempt_starts_cold(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +211,7 @@ def test_a_process_with_several_threads_is_no_nursery() -> None:
     program = (
         "import sys, threading; from worker.nursery import main\n"
         "def rehearse(): threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
-        "sys.exit(main(rehearse=rehearse))"
+        "sys.exit(main(rehearse=rehearse, probe=lambda: None))"
     )
     ended = _run_nursery([sys.executable, "-c", program])
     assert ended.returncode == UNFIT
@@ -235,11 +255,16 @@ def test_a_killed_worker_takes_its_nursery_and_its_trainers_along(house: House) 
     assert house.were_warm(job_id) == [True]
     trainer = house.the_trainer()
     assert loads_torch(trainer.pid)
-    (nursery,) = [one for one in psutil.Process(worker.pid).children() if one.pid != trainer.pid]
+    # The trainer, the nursery, who stands in line there, and who stands between.
+    relatives = psutil.Process(worker.pid)
+    wait_until(lambda: len(relatives.children(recursive=True)) == 4)
+    family = relatives.children(recursive=True)
+    assert trainer in family
     assert not loads_torch(worker.pid)
+    trainer.suspend()  # or it would end by itself, at the next event that nobody reads
     worker.kill()
     worker.wait()
-    for process in (nursery, trainer):
+    for process in family:
         wait_until(lambda process=process: not _lives(process), seconds=5)
 
 

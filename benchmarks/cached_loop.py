@@ -64,7 +64,7 @@ def recipe_of(pair: str, method: str, steps: int, **changes: Any) -> Recipe:
 
 def prepared(recipe: Recipe, folder: Path, shelf: Shelf) -> tuple[Stage, Lesson, Run]:
     """Return the student's stage with an untrained teacher that is asked in every step."""
-    run = prepare_run(recipe, folder, Path(), 0.5, shelf)
+    run = prepare_run(recipe, folder, Path(), 0.5, shelf=shelf)
     stage = next(stage for stage in run.plan if stage.role == "student")
     shape, classes = run.corpus.input_shape, run.corpus.num_classes
     run.keep(TEACHER, recipe.teacher.model, build(recipe.teacher.model, shape, classes, seed=1))

@@ -1,7 +1,8 @@
 """What the worker that owns a job writes: claim, renew, report, deliver."""
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, insert, select, text, update
@@ -46,6 +47,8 @@ class Claim:
     max_runtime_seconds: int | None
     used_seconds: float
     """How long earlier attempts ran since the client last asked for the job."""
+    claimed_at: float = field(default_factory=time.monotonic)
+    """On the monotonic clock of whoever claimed it."""
 
 
 @dataclass(frozen=True, slots=True)

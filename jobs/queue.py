@@ -1,4 +1,4 @@
-"""The bell: Celery carries a job's id to a worker, and nothing else.
+"""The bell: Celery carries a job's id to a worker, and nothing else; without it, a named pipe.
 
 A bell may be lost, doubled, late or forged; it only makes a worker look into the ledger at once
 instead of at its next poll.
@@ -10,6 +10,7 @@ from typing import Any, Final
 from celery import Celery
 from kombu.entity import Queue
 
+from jobs.doorbell import ring_all
 from jobs.settings import Settings
 
 WAKE: Final = "stillhouse.wake"
@@ -66,19 +67,20 @@ class Bell:
     """Rings workers after a commit."""
 
     def __init__(self, settings: Settings) -> None:
-        """Ring through the broker of the settings, if it can carry a bell at all."""
+        """Ring through the broker of the settings, or without one in the data folder."""
+        self._bells = settings.bells
         # In-process transport reaches nobody else: ringing there would only pile up messages.
         self._app = (
             create_queue(settings, patience_seconds=1.0, again=False) if settings.rings else None
         )
 
     def ring(self, job_id: str) -> bool:
-        """Ask any worker to look for a job now; tell whether the broker took the message.
+        """Ask workers to look for a job now; tell whether the broker, or any of them, heard it.
 
         Waits about a second at most, and never raises: the workers' poll finds the job anyway.
         """
         if self._app is None:
-            return False
+            return ring_all(self._bells)
         try:
             self._app.send_task(
                 WAKE,

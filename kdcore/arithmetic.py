@@ -107,7 +107,7 @@ class Measurements:
         if batch * counter.get_total_flops() < _SMALLEST or not self._knows_bfloat16():
             return "float32"
         question = {
-            "machine": _machine(self._device, self._runtime),
+            "machine": _machine(self._device),
             "model": model.model_dump(mode="json"),
             "shape": shape,
             "num_classes": num_classes,
@@ -181,12 +181,18 @@ def _answer_once(network: nn.Sequential, inputs: Tensor) -> Callable[[], object]
     return ask
 
 
-def _machine(device: torch.device, runtime: Runtime) -> list[object]:
+def _machine(device: torch.device) -> list[object]:
     """Return what a measurement may depend on."""
     if device.type == "cuda":
         return [torch.__version__, torch.cuda.get_device_name(device)]
     capability = torch.backends.cpu.get_cpu_capability()
-    return [torch.__version__, platform.machine(), _processor(), capability, runtime.threads]
+    return [
+        torch.__version__,
+        platform.machine(),
+        _processor(),
+        capability,
+        torch.get_num_threads(),
+    ]
 
 
 def _processor() -> str:

@@ -15,7 +15,9 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Discriminator,
     Field,
+    Tag,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -76,6 +78,10 @@ def _use(value: object) -> object:
     return {"use": value} if isinstance(value, str) else value
 
 
+def _threads_form(value: object) -> str:
+    return "auto" if isinstance(value, str) and not value.isdecimal() else "number"
+
+
 def _readable(line: str) -> str:
     Gate.parse(line)
     return line
@@ -134,8 +140,13 @@ class Runtime(Record):
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
     """auto takes a GPU where there is one."""
-    threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """CPU threads; small networks are faster with one."""
+    threads: Annotated[
+        Annotated[int, Field(ge=1, le=1024), Tag("number")]
+        | Annotated[Literal["auto"], Tag("auto")],
+        Discriminator(_threads_form),
+    ] = 1
+    """CPU threads, at most a trainer's share of the cores; auto takes that share. Small networks
+    are faster with one, and the last bits of a student may depend on the number."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Numbers that networks multiply in. auto takes bfloat16 where it was measured to be faster for
     the network on this machine; weights, losses and what is measured stay float32."""

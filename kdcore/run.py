@@ -22,7 +22,7 @@ from kdcore.network import build, load_weights
 from kdcore.path import TEACHER
 from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
-from kdcore.runtime import prepare
+from kdcore.runtime import Threads, prepare
 from kdcore.teacher_cache.archive import Archive, Frozen, Part
 from kdcore.teacher_cache.shelf import Shelf
 
@@ -36,6 +36,7 @@ class Run:
     corpus: Corpus
     plan: list[Stage]
     device: torch.device
+    threads: Threads
     digest: str
     report_every: float
     archive: Archive
@@ -87,22 +88,30 @@ class Run:
         return "bfloat16" if chosen == "bfloat16" else "float32"
 
 
-def prepare_run(
+def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe does not
     recipe: Recipe,
     workdir: Path,
     inputs: Path,
     report_every: float,
+    *,
     shelf: Shelf | None = None,
+    max_threads: int | None = None,
 ) -> Run:
     """Read the data, check that every network can be built, and read a teacher that is given.
 
     Without a `shelf` there is one in the working folder.
     """
-    device = prepare(recipe.runtime)
+    began_with = workdir / "run.threads"
+    written = began_with.read_text() if began_with.exists() else ""
+    before = int(written) if written.isdecimal() else None
+    threads = Threads(recipe.runtime.threads, max_threads, before)
+    device = prepare(recipe.runtime, threads.number)
     corpus = load_corpus(recipe.data, inputs, device)
     weights = inputs / recipe.teacher.weights if recipe.teacher.weights else None
     digest = f"{recipe.digest()}-{corpus.fingerprint}-{_sha256(weights)}"
     _claim_folder(workdir, digest)
+    if threads.number != before:
+        write_file(began_with, str(threads.number).encode())
     shape, classes = corpus.input_shape, corpus.num_classes
     recipe.check_fit((shape, classes))
     plan = plan_stages(recipe, corpus)
@@ -117,6 +126,7 @@ def prepare_run(
         corpus=corpus,
         plan=plan,
         device=device,
+        threads=threads,
         digest=digest,
         report_every=report_every,
         archive=Archive(shelf, recipe.teacher_cache, recipe.data, corpus, device),
@@ -136,6 +146,7 @@ def prepare_run(
 
 def cautions(run: Run) -> Iterator[Warned]:
     """Warn of what is allowed, and probably not meant."""
+    yield from run.threads.cautions()
     sizes = {stage.name: _parameters(stage, run.corpus) for stage in run.plan}
     if TEACHER in run.networks:
         sizes[TEACHER] = count_parameters(run.networks[TEACHER])

@@ -6,23 +6,73 @@ import hashlib
 import os
 import platform
 import random
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, cast
 
 import numpy as np
 import torch
 
+from kdcore.cores import usable_cores
 from kdcore.errors import RecipeError
+from kdcore.events import Warned
 from kdcore.recipe import Runtime
 
 
-def prepare(runtime: Runtime) -> torch.device:
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """How many CPU threads a run computes with, and why.
+
+    A sum that is split over another number of threads may differ in its last bits. So a run that
+    goes on uses as many as it began with, unless there is no room for them any more.
+    """
+
+    asked: int | str
+    """What the recipe says."""
+    share: int | None
+    """The most that the run may use, where whoever runs it says so."""
+    before: int | None
+    """As many as the run began with, where it goes on."""
+
+    @property
+    def most(self) -> int:
+        """The most that may be used."""
+        if self.share is not None:
+            return self.share
+        return self.asked if isinstance(self.asked, int) else usable_cores()
+
+    @property
+    def number(self) -> int:
+        """As many as are used."""
+        wanted = self.asked if isinstance(self.asked, int) else self.most
+        return min(self.before or wanted, self.most)
+
+    def cautions(self) -> Iterator[Warned]:
+        """Warn where it is not the number that was asked for, or that the run began with."""
+        if isinstance(self.asked, int) and self.asked > self.most:
+            yield Warned(
+                code="threads_bounded",
+                message=f"runtime.threads is {self.asked}; this trainer's share of the cores is "
+                f"{self.most}, and more would slow down every trainer on the machine",
+                hint="use threads: auto, or give the worker fewer slots",
+            )
+        if self.before is not None and self.before != self.number:
+            yield Warned(
+                code="threads_changed",
+                message=f"the run began with {self.before} threads and goes on with {self.number}, "
+                "all that there is room for; its last bits may differ from an undisturbed run's",
+                hint="use threads: 1 where a resumed run must end the same on any machine",
+            )
+
+
+def prepare(runtime: Runtime, threads: int) -> torch.device:
     """Set the threads and make the arithmetic repeatable; return the device.
 
     Raises:
         RecipeError: the device that the recipe names is not there.
     """
-    torch.set_num_threads(runtime.threads)
+    torch.set_num_threads(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     name = runtime.device
     if name == "auto":

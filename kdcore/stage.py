@@ -7,6 +7,7 @@ pure function of (seed, epoch, step), and nothing is read back from the device b
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
     curves = Curves(stage, bench.curves)
     yield curves.retell(run.step)
     evaluate_every = stage.training.eval_steps or max(stage.total_steps // _DEFAULT_EVALUATIONS, 1)
-    first_step, started, reported = run.step, time.monotonic(), time.monotonic()
+    first_step, started, reported = run.step, time.monotonic(), -math.inf  # the first step is told
     try:
         while run.step < stage.total_steps:
             rate, loss, terms = _step(run, stage, lesson)

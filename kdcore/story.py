@@ -49,30 +49,34 @@ from kdcore.teacher_cache.shelf import Shelf
 Tale = Generator[Event, None, None]
 
 
-def distill(
+def distill(  # noqa: PLR0913  # what the caller decides, and the recipe does not
     recipe: Recipe,
     workdir: Path,
     *,
     inputs: Path | None = None,
     report_every: float = 0.5,
     shelf: Shelf | None = None,
+    max_threads: int | None = None,
 ) -> Iterator[Event]:
     """Run a recipe in a working folder; files that it names are looked for under `inputs`.
 
     What teachers say is kept on the `shelf`, in the working folder where none is given.
-    A report comes every `report_every` seconds, 0 for every step. Closing the iterator saves a
-    checkpoint; calling again with the same folder goes on from there, to the same student.
+    `max_threads` bounds the CPU threads, whatever the recipe asks for. A report comes every
+    `report_every` seconds, 0 for every step. Closing the iterator saves a checkpoint; calling again
+    with the same folder goes on from there, to the same student.
 
     Raises:
         KdcoreError: the run cannot go on; see `kdcore.errors`.
     """
     started = time.monotonic()
     yield PhaseStarted(phase="preparing")
-    run = prepare_run(recipe, workdir, inputs or Path(), report_every, shelf)
+    run = prepare_run(
+        recipe, workdir, inputs or Path(), report_every, shelf=shelf, max_threads=max_threads
+    )
     yield RunStarted(
         stages=[stage.described() for stage in run.plan],
         device=str(run.device),
-        threads=recipe.runtime.threads,
+        threads=run.threads.number,
         versions=versions(),
     )
     yield from cautions(run)

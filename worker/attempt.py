@@ -20,6 +20,7 @@ from jobs.leases import Claim, Wish
 from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.states import Status
+from kdcore.cores import usable_cores
 from worker.child import TRAINER, BrokenStoryError, Child
 from worker.conclusion import (
     BROKEN_STORY,
@@ -32,6 +33,7 @@ from worker.conclusion import (
 )
 from worker.delivery import deliver, still_there
 from worker.heart import Heart
+from worker.keeper import Keeper
 from worker.patience import insist
 from worker.report import Report
 from worker.workdir import prepare_workdir
@@ -52,11 +54,13 @@ class Supervisor:
     """Set when the worker shuts down: attempts save and go back to the queue."""
     command: Sequence[str] = TRAINER
     """What is run as the child."""
+    keeper: Keeper | None = None
+    """Who has children forked, where that is possible."""
 
     def run(self, claim: Claim) -> None:
         """Run a claimed job to the attempt's end, whatever it is; never raises.
 
-        The calling thread must live on until it returns: the child dies with the thread.
+        The calling thread must live on until it returns: a cold child dies with the thread.
         """
         log.info("attempt %d of %s begins", claim.attempt, claim.job_id)
         try:
@@ -76,6 +80,7 @@ class _Attempt:
         self._store = supervisor.store
         self._draining = supervisor.draining
         self._command = supervisor.command
+        self._keeper = supervisor.keeper
         self._claim = claim
         self._heart = heart
         self._report = Report(self._database, claim)
@@ -108,9 +113,11 @@ class _Attempt:
             "inputs": str(self._settings.inputs),
             "teacher_caches": str(self._settings.teacher_caches),
             "teacher_cache_bytes": self._settings.teacher_cache_bytes,
+            # Two trainers with as many threads as cores are slower than one after the other.
+            "max_threads": max(1, usable_cores() // self._settings.slots),
         }
-        threads: int = self._claim.recipe["runtime"]["threads"]
-        with Child(self._command, order, workdir, threads=threads) as child:
+        with Child(self._command, order, workdir, self._keeper) as child:
+            self._report.is_warm = child.is_warm
             try:
                 self._follow(child)
             except BrokenStoryError as error:

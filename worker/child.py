@@ -9,69 +9,109 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
+from worker.environment import bare_environment
+from worker.keeper import Ends, Keeper
 from worker.workdir import LOG
 
 TRAINER = (sys.executable, "-P", "-m", "worker.trainer")
 MAX_LINE_BYTES = 8 << 20
 PIPE_BYTES = 1 << 20
 _READ_BYTES = 1 << 16
-_KEPT = frozenset(
-    {"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
-)
-_KEPT_FAMILIES = ("LC_", "CUDA_", "NVIDIA_", "XDG_")
 
 
 class BrokenStoryError(Exception):
     """The child wrote something that is not a line of its story."""
 
 
+class Process(Protocol):
+    """A child of this process: one that it started, or one that it was given."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is also that of its process group."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, or minus the signal, once it has been waited for."""
+        ...
+
+    def wait(self) -> int:
+        """Wait for its end; return its exit code, or minus the signal."""
+        ...
+
+
 class Child:
     """A process in a session of its own, which reports lines on a pipe.
 
-    The thread that makes it must live as long as the child may: its end is the child's end.
+    It ends with this process, and a cold one also with the thread that made it.
     """
 
     def __init__(
-        self, command: Sequence[str], order: Mapping[str, Any], workdir: Path, *, threads: int
+        self,
+        command: Sequence[str],
+        order: Mapping[str, Any],
+        workdir: Path,
+        keeper: Keeper | None = None,
     ) -> None:
-        """Start the command and hand it the order on stdin.
+        """Have the keeper's nursery fork it, or else start the command; hand it the order.
 
         Raises:
             OSError: it cannot be started.
         """
-        self._lines, writing = os.pipe()
+
+        def start(ends: Ends) -> Process:
+            return subprocess.Popen(  # noqa: S603  # our own program
+                [*command, "--events-fd", str(ends.events), "--parent", str(os.getpid())],
+                stdin=ends.order,
+                stdout=ends.log,
+                stderr=subprocess.STDOUT,
+                pass_fds=(ends.events,),
+                start_new_session=True,
+                cwd=ends.workdir,
+                env=bare_environment(),
+            )
+
+        forked = self._begin(keeper.fork, order, workdir) if keeper else None
+        self.is_warm = forked is not None
+        """Whether it was forked with the engine loaded."""
+        process = forked or self._begin(start, order, workdir)
+        assert process is not None  # noqa: S101  # only a nursery can be missing
+        self._process = process
+        self._buffer = bytearray()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._lines, selectors.EVENT_READ)
+
+    def _begin(
+        self, start: Callable[[Ends], Process | None], order: Mapping[str, Any], workdir: Path
+    ) -> Process | None:
+        """Start a process on pipes of its own; a late one of an earlier try reads none of these."""
+        self._lines, events = os.pipe()
+        stdin, ordering = os.pipe()
+        process = None
+        try:
+            with (workdir / LOG).open("ab") as log:
+                process = start(Ends(order=stdin, events=events, log=log.fileno(), workdir=workdir))
+        finally:
+            os.close(events)
+            os.close(stdin)
+            if process is None:
+                os.close(ordering)
+                os.close(self._lines)
+        if process is None:
+            return None
         os.set_blocking(self._lines, False)  # the standard library's signature
         with contextlib.suppress(AttributeError, OSError):
             # Room for some minutes of events, so that a slow database does not hold up a training.
             fcntl.fcntl(self._lines, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        try:
-            with (workdir / LOG).open("ab") as log:
-                self._process = subprocess.Popen(  # noqa: S603  # our own program
-                    [*command, "--events-fd", str(writing), "--parent", str(os.getpid())],
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=(writing,),
-                    start_new_session=True,
-                    cwd=workdir,
-                    env=_environment(threads),
-                )
-        except OSError:
-            os.close(self._lines)
-            raise
-        finally:
-            os.close(writing)
-        self._buffer = bytearray()
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._lines, selectors.EVENT_READ)
-        assert self._process.stdin is not None  # noqa: S101  # asked for above
-        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(json.dumps(order).encode())
+        with contextlib.suppress(BrokenPipeError), os.fdopen(ordering, "wb") as pipe:
+            pipe.write(json.dumps(order).encode())
+        return process
 
     @property
     def pid(self) -> int:
@@ -151,19 +191,3 @@ class Child:
         self._process.wait()
         self._selector.close()
         os.close(self._lines)
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """Return an allow-list: a trainer has no business with the database, the broker or any key."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _KEPT or name.startswith(_KEPT_FAMILIES)
-    }
-    root = Path(__file__).resolve().parents[1]
-    if root.name != "site-packages":
-        # The child starts in its own folder, and a clone's packages are not there.
-        kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), kept.get("PYTHONPATH")]))
-    kept["PYTHONUNBUFFERED"] = "1"
-    kept["OMP_NUM_THREADS"] = kept["MKL_NUM_THREADS"] = str(threads)
-    return kept

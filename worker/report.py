@@ -17,6 +17,8 @@ from worker.patience import insist
 
 FLUSH_SECONDS = 0.5
 AWAY_SECONDS = 3.0
+FIRST_STEP = "attempt.first_step"
+"""The event that tells how long an attempt took from its claim to its first optimiser step."""
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,9 @@ class Report:
         self._next_flush = time.monotonic() + FLUSH_SECONDS
         self.heard_at = time.monotonic()
         """When the trainer last said anything, on the monotonic clock."""
+        self.is_warm = False
+        """Whether the trainer was forked with the engine loaded."""
+        self._has_stepped = False
         self.finished = False
         self.verdict: dict[str, Any] | None = None
         self.failure: dict[str, Any] | None = None
@@ -72,6 +77,12 @@ class Report:
             case _:
                 pass
         self._waiting.append(event)
+        if event["type"] == "stage.progress" and not self._has_stepped:
+            self._has_stepped = True
+            seconds = round(time.monotonic() - self._claim.claimed_at, 4)
+            told = {"type": FIRST_STEP, "warm": self.is_warm, "seconds": seconds}
+            # Before the progress, of which only the latest is kept.
+            self._waiting.insert(-1, told)
 
     def flush_if_due(self) -> Wish | None:
         """Write what waits, if it is time to; return what the client wants, if it was heard.

@@ -5,6 +5,7 @@ which job is run, by whom and whether again, is decided in the ledger alone.
 """
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,10 +18,12 @@ from celery.worker.consumer import Consumer
 
 from jobs.artifacts import ArtifactStore
 from jobs.database import Database, open_database
+from jobs.doorbell import Doorbell
 from jobs.queue import QUEUE, WAKE, Bell, create_queue
 from jobs.repository import Repository
 from jobs.settings import Settings
 from worker.attempt import Supervisor
+from worker.keeper import Keeper
 from worker.slots import GREET_SECONDS, Slots
 from worker.sweeper import Sweeper
 
@@ -41,6 +44,9 @@ class EngineRoom:
         self._database = database
         self._bell = Bell(settings)
         self.draining = threading.Event()
+        # Elsewhere a process that has loaded this much is not safe to fork.
+        self._keeper = Keeper() if settings.warm and sys.platform == "linux" else None
+        self._doorbell: Doorbell | None = None
         self._slots: Slots | None = None
         self._threads: list[threading.Thread] = []
 
@@ -52,13 +58,17 @@ class EngineRoom:
     def open(self, start: Callable[[Callable[[], None]], object]) -> None:
         """Begin to take jobs, running each through `start`."""
         store = ArtifactStore(self.settings.artifacts)
-        supervisor = Supervisor(self.settings, self._database, store, self.draining)
+        supervisor = Supervisor(
+            self.settings, self._database, store, self.draining, keeper=self._keeper
+        )
         slots = self._slots = Slots(self.settings, self._database, supervisor, start)
         sweeper = Sweeper(self.settings, self._database, self._bell)
         for name, run in (
             ("slots", slots.run),
             ("sweeper", lambda: sweeper.run(self.draining)),
             ("greeter", lambda: self._greet(slots.worker_id)),
+            *([("keeper", self._keeper.run)] if self._keeper else []),
+            *([("doorbell", self._listen)] if self._hang_up_doorbell(slots.worker_id) else []),
         ):
             thread = threading.Thread(target=run, name=name, daemon=True)
             self._threads.append(thread)
@@ -74,6 +84,10 @@ class EngineRoom:
         """Take no more jobs, and have the running ones save and go back to the queue."""
         self.draining.set()
         self.wake()
+        if self._keeper is not None:
+            self._keeper.close()
+        if self._doorbell is not None:
+            self._doorbell.stop()
 
     def close(self) -> None:
         """Drain, and wait until nothing runs any more."""
@@ -81,6 +95,21 @@ class EngineRoom:
         for thread in self._threads:
             thread.join()
         self._bell.close()
+
+    def _hang_up_doorbell(self, worker_id: str) -> bool:
+        """Have a bell of its own, where no broker brings one; without any, there is the poll."""
+        if not self.settings.rings:
+            try:
+                self._doorbell = Doorbell(self.settings.bells, worker_id)
+            except (OSError, AttributeError) as error:  # Windows has no os.mkfifo
+                log.warning("no bell can ring in %s: %s", self.settings.bells, error)
+        return self._doorbell is not None
+
+    def _listen(self) -> None:
+        assert self._doorbell is not None  # noqa: S101  # hung up before
+        with self._doorbell as bell:
+            while bell.wait():
+                self.wake()
 
     def _greet(self, worker_id: str) -> None:
         while True:

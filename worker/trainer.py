@@ -7,22 +7,38 @@ pipe, one JSON object a line. SIGTERM asks it to stop: it finishes its step, sav
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from worker.lifeline import die_with_parent
+
+if TYPE_CHECKING:
+    from kdcore.events import Event
 
 FINISHED = 0
 REFUSED = 65
 STOPPED = 75
 OUT_OF_MEMORY = "out_of_memory"
+_GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+_REHEARSAL = {
+    "teacher": {"model": {"name": "plain_cnn", "stages": [[2], [2]], "hidden": [2]}},
+    "student": {"model": {"name": "mlp", "hidden": [2]}},
+    "data": "digits",
+    "baseline": False,
+    "training": {"max_steps": 1, "per_device_train_batch_size": 2},
+    "export": ["safetensors"],
+    "runtime": {"device": "cpu"},
+}
+"""A run whose networks and steps are as few and small as they come."""
 _SMALLER = "use a smaller per_device_train_batch_size or a smaller network"
 
 
@@ -32,16 +48,25 @@ def main() -> int:
     parser.add_argument("--events-fd", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
     arguments = parser.parse_args()
+    return train(arguments.parent, arguments.events_fd)
+
+
+def train(parent: int, events_fd: int) -> int:
+    """Carry out the order on stdin as a child of `parent`; return the exit code."""
     # Before anything slow is imported, so that neither signal can come too early.
-    die_with_parent(arguments.parent)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signum, _frame: stop.set())
     # A Ctrl-C at the terminal is the worker's business, which then asks by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    order = json.load(sys.stdin)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    order = sys.stdin.read()
+    if not order:
+        return STOPPED  # nobody wants this trainer any more
+    # Only now: one that was forked in the nursery has its parent by the time it has its order.
+    die_with_parent(parent)
     # Buffered, since a raw write to a full pipe is cut short by a signal, and a line with it.
-    with os.fdopen(arguments.events_fd, "wb") as pipe:
-        return run(order, pipe, stop)
+    with os.fdopen(events_fd, "wb") as pipe:
+        return run(json.loads(order), pipe, stop)
 
 
 def run(order: dict[str, Any], pipe: BinaryIO, stop: threading.Event) -> int:
@@ -63,7 +88,13 @@ def run(order: dict[str, Any], pipe: BinaryIO, stop: threading.Event) -> int:
         shelf = None
         if folder := order.get("teacher_caches"):
             shelf = Shelf(Path(folder), order["teacher_cache_bytes"])
-        story = distill(recipe, Path(order["workdir"]), inputs=Path(order["inputs"]), shelf=shelf)
+        story = distill(
+            recipe,
+            Path(order["workdir"]),
+            inputs=Path(order["inputs"]),
+            shelf=shelf,
+            max_threads=order["max_threads"],
+        )
         # Closing is what makes the loop save a checkpoint.
         with closing(cast("Generator[Event]", story)):
             for event in story:
@@ -85,6 +116,57 @@ def run(order: dict[str, Any], pipe: BinaryIO, stop: threading.Event) -> int:
         return REFUSED
     tell(RunStopped(reason="asked to stop", stage=stage, step=step))
     return STOPPED
+
+
+def rehearse() -> None:
+    """Do once, in a folder that is thrown away, all that comes before the end of a first step.
+
+    Half of the time to a first step is spent on what torch imports and sets up when it is first
+    used. No GPU is touched, since its driver does not survive a fork.
+    """
+    from kdcore import distill
+    from kdcore.lazy import torch
+    from kdcore.recipe import Recipe
+
+    torch.set_num_threads(1)
+    has_gpu = _has_gpu()
+    with tempfile.TemporaryDirectory() as folder:
+        story = distill(Recipe.model_validate(_REHEARSAL), Path(folder))
+        with closing(cast("Generator[Event]", story)):
+            for event in story:
+                if event.type == "stage.progress" and event.role == "student":
+                    break
+                # The backward pass and the optimiser look for GPUs, even to compute without.
+                if has_gpu and event.type == "stage.started":
+                    break
+
+
+def probe_gpu() -> None:
+    """Compute on the GPU, if there may be one, in a process that is forked for it.
+
+    Raises:
+        RuntimeError: that does not work, so no trainer may be forked here.
+    """
+    from kdcore.lazy import torch
+
+    if not _has_gpu():
+        return
+    pid = os.fork()
+    if pid == 0:
+        computed = False
+        with contextlib.suppress(Exception):
+            computed = bool(torch.ones(1, device="cuda").sum() == 1)
+        os._exit(not computed)
+    if os.waitpid(pid, 0)[1]:
+        raise RuntimeError("a process forked from this one cannot use the GPU")
+
+
+def _has_gpu() -> bool:
+    """Tell whether torch may find a GPU, without asking it."""
+    from kdcore.lazy import torch
+
+    built_for_one = torch.version.cuda is not None or torch.version.hip is not None
+    return built_for_one and any(Path(file).exists() for file in _GPU_FILES)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -38,7 +38,7 @@ _GROUPS: Final[dict[str, list[Status]]] = {
     "cancelled": [Status.CANCELLED],
 }
 _SERVICE_EVENTS: Final = (
-    "job.queued attempt.started attempt.ended job.cancel_requested job.retried"
+    "job.queued attempt.started attempt.first_step attempt.ended job.cancel_requested job.retried"
     " job.succeeded job.failed job.cancelled progress"
 )
 _EVENT_TYPES: Final = " ".join(

@@ -117,6 +117,10 @@ def _sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one senten
             return "Waiting for a worker"
         case "attempt.started":
             return f"Attempt {event.attempt} started on {data.get('worker')}"
+        case "attempt.first_step":
+            how = "warm" if data.get("warm") else "cold"
+            seconds = f"{_number(data, 'seconds'):.2f}"
+            return f"First step {seconds} s after the attempt started ({how})"
         case "attempt.ended":
             how = data.get("reason") or data.get("outcome")
             return f"Attempt {event.attempt} ended: {how}"

@@ -13,6 +13,7 @@ Source
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -34,11 +35,7 @@ class Digits(Dataset):
 
     def read(self, inputs: Path) -> Source:
         """Read the images out of scikit-learn."""
-        from sklearn.datasets import (  # pyright: ignore[reportMissingTypeStubs]
-            load_digits,  # pyright: ignore[reportUnknownVariableType]
-        )
-
-        bunch = cast("Any", load_digits())
+        bunch = _bunch()
         images = torch.tensor(bunch.images, dtype=torch.float32).unsqueeze(1) / 16  # (N, 1, 8, 8)
         labels = torch.tensor(bunch.target, dtype=torch.int64)
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SPLIT_SEED))
@@ -48,3 +45,13 @@ class Digits(Dataset):
             test=Samples(images[test], labels[test]),
             num_classes=10,
         )
+
+
+@cache
+def _bunch() -> Any:
+    """Unpack scikit-learn's file, once a process: it takes longer than all else before a step."""
+    from sklearn.datasets import (  # pyright: ignore[reportMissingTypeStubs]
+        load_digits,  # pyright: ignore[reportUnknownVariableType]
+    )
+
+    return cast("Any", load_digits())

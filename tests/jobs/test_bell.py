@@ -28,7 +28,7 @@ def test_a_bell_carries_the_id_and_nothing_else(redis_url: str, tmp_path: Path) 
     assert len(raw) < 2000
 
 
-def test_without_a_broker_nothing_is_rung(tmp_path: Path) -> None:
+def test_without_a_broker_and_without_a_worker_nobody_hears_it(tmp_path: Path) -> None:
     bell = Bell(Settings(data=tmp_path))
     assert bell.ring(JOB) is False
     bell.close()

@@ -19,19 +19,27 @@ from jobs.settings import Settings
 from jobs.spec import JobSpec
 from jobs.tables import Job
 from worker.attempt import Supervisor
+from worker.keeper import Keeper
 
 SCRIPT = Path(__file__).parent / "script_trainer.py"
+NURSERY = Path(__file__).parent / "script_nursery.py"
 
 
 class Bench:
     """Runs scripted jobs, and says what became of them."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
-        """Stand on a ledger."""
+        """Stand on a ledger; where the settings say warm, with a nursery that is ready."""
         self.settings = settings
         self.database = database
         self.draining = threading.Event()
         self._pool = ThreadPoolExecutor()
+        self.keeper: Keeper | None = None
+        if settings.warm:
+            self.keeper = Keeper((sys.executable, str(NURSERY)))
+            self._keeping = threading.Thread(target=self.keeper.run)
+            self._keeping.start()
+            assert self.keeper.ready.wait(30)
 
     def close(self) -> None:
         """End every attempt that a failing test left behind, so that nothing waits for it."""
@@ -39,13 +47,19 @@ class Bench:
         for trainer in self.trainers():
             trainer.kill()
         self._pool.shutdown()
+        if self.keeper is not None:
+            self.keeper.close()
+            self._keeping.join(10)
+            assert not self._keeping.is_alive()
 
     def trainers(self) -> list[psutil.Process]:
         """Return the scripted trainers that this process has started and that still live."""
         found: list[psutil.Process] = []
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                if str(SCRIPT) in process.cmdline():
+                # Neither the nursery nor who stands in line there is in an attempt's folder.
+                works = process.cwd().startswith(str(self.settings.work))
+                if works and {str(SCRIPT), str(NURSERY)} & set(process.cmdline()):
                     found.append(process)
         return found
 
@@ -78,6 +92,7 @@ class Bench:
             ArtifactStore(settings.artifacts),
             self.draining,
             command=(sys.executable, "-P", str(SCRIPT)),
+            keeper=self.keeper,
         )
         return self._pool.submit(supervisor.run, claim)
 

@@ -18,10 +18,13 @@ IMPATIENT = {
 }
 
 
-@pytest.fixture
-def bench(settings: Settings, database: Database) -> Generator[Bench]:
-    """Give a place to run scripted attempts; crashed ones are retried at once."""
-    opened = Bench(settings.model_copy(update={"retry_seconds": 0.0}), database)
+@pytest.fixture(params=["cold", "warm"])
+def bench(
+    request: pytest.FixtureRequest, settings: Settings, database: Database
+) -> Generator[Bench]:
+    """Give a place to run scripted attempts, cold or warm; crashed ones are retried at once."""
+    changed = {"retry_seconds": 0.0, "warm": request.param == "warm"}
+    opened = Bench(settings.model_copy(update=changed), database)
     yield opened
     opened.close()
 

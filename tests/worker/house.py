@@ -53,6 +53,12 @@ class House:
         self._processes.append(process)
         return process
 
+    def start_warm(self) -> subprocess.Popen[bytes]:
+        """Start a worker and wait until its nursery is ready."""
+        worker = self.start(warm=True)
+        wait_until(lambda: "the nursery is ready" in self.log(worker), seconds=60)
+        return worker
+
     def log(self, process: subprocess.Popen[bytes]) -> str:
         """Return what a process has logged."""
         place = self._processes.index(process)
@@ -118,6 +124,12 @@ class House:
         with self.database.read() as session:
             return [attempt.reason for attempt in Repository(session).attempts(job_id)]
 
+    def were_warm(self, job_id: str) -> list[bool]:
+        """Tell of each attempt that took a step whether its trainer was forked."""
+        with self.database.read() as session:
+            events = Repository(session).events(job_id)
+        return [event.data["warm"] for event in events if event.type == "attempt.first_step"]
+
     def first_steps(self, job_id: str) -> list[int]:
         """Return the step that each training of the job started at, in order."""
         with self.database.read() as session:
@@ -130,7 +142,9 @@ class House:
         found: list[psutil.Process] = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if "worker.trainer" in process.cmdline() and process.cwd().startswith(work):
+                # A forked one goes by the name of the nursery, which is somewhere else.
+                is_ours = {"worker.trainer", "worker.nursery"} & set(process.cmdline())
+                if is_ours and process.cwd().startswith(work):
                     found.append(process)
         return found
 

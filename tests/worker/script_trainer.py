@@ -19,22 +19,29 @@ from worker.lifeline import die_with_parent
 STAGE = {"stage": "student-0", "role": "student", "seed": 0}
 
 
-def main() -> int:  # noqa: C901, PLR0915  # one line after the other, like a script
+def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--events-fd", type=int)
     parser.add_argument("--parent", type=int)
     arguments = parser.parse_args()
-    die_with_parent(arguments.parent)
+    return train(arguments.parent, arguments.events_fd)
+
+
+def train(parent: int, events_fd: int) -> int:  # noqa: C901, PLR0915  # in order, like a script
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda signum, _: stop.append(signum))
-    order = json.load(sys.stdin)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    if not (sent := sys.stdin.read()):
+        return 75
+    die_with_parent(parent)
+    order = json.loads(sent)
     script = json.loads(order["recipe"]["name"])
     workdir = Path(order["workdir"])
 
     def write(text: str) -> None:
         left = text.encode()
         while left:
-            left = left[os.write(arguments.events_fd, left) :]
+            left = left[os.write(events_fd, left) :]
 
     def tell(what: str, /, **fields: object) -> None:
         write(json.dumps({"type": what, **fields}) + "\n")
@@ -43,7 +50,17 @@ def main() -> int:  # noqa: C901, PLR0915  # one line after the other, like a sc
         """Tell whether a fault is due: always, or in the first attempt alone."""
         return fault in script and (not script.get("once") or workdir.name == "1")
 
-    (workdir / "seen.json").write_text(json.dumps({"env": dict(os.environ), "pid": os.getpid()}))
+    seen = {
+        "env": dict(os.environ),
+        "environ": Path("/proc/self/environ").read_text(),
+        "pid": os.getpid(),
+        "group": os.getpgrp(),
+        "session": os.getsid(0),
+        "folder": str(Path.cwd()),
+        "descriptors": {name: str(Path(f"/proc/self/fd/{name}").resolve()) for name in (0, 1, 2)},
+    }
+    (workdir / "order.json").write_text(sent)
+    (workdir / "seen.json").write_text(json.dumps(seen))
     if "child" in script:
         # A helper process that holds the pipe, as a data loader's would.
         helper = [sys.executable, "-c", "import time; time.sleep(600)"]

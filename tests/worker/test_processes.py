@@ -41,6 +41,14 @@ def test_a_worker_without_a_broker_finds_the_job_by_itself(house: House) -> None
         assert Repository(session).workers() == []
 
 
+def test_a_worker_without_a_broker_is_rung_in_the_data_folder(house: House) -> None:
+    worker = house.start(poll_seconds=600.0)
+    wait_until(lambda: "ready" in house.log(worker))
+    house.wait_for(house.submit(), "succeeded", seconds=30)
+    assert terminate(worker) == 0
+    assert list(house.settings.bells.iterdir()) == []
+
+
 @on_sqlite
 def test_an_idle_worker_ends_at_once(house: House) -> None:
     worker = house.start()
@@ -67,8 +75,9 @@ def test_a_bell_wakes_one_of_two_workers_at_once_and_a_hundred_bells_make_one_at
     assert [terminate(worker) for worker in workers] == [0, 0]
 
 
-def test_kills_of_trainer_and_worker_do_not_change_the_student(house: House) -> None:
-    worker = house.start()
+@pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
+def test_kills_of_trainer_and_worker_do_not_change_the_student(house: House, warm: bool) -> None:
+    worker = house.start_warm() if warm else house.start(warm=False)
     # Many, so that no stage is over before it is killed: a fast machine does 2,000 in a second.
     calm = house.submit(6000, name="calm")
     house.wait_for(calm, "succeeded")
@@ -80,9 +89,10 @@ def test_kills_of_trainer_and_worker_do_not_change_the_student(house: House) -> 
     worker.kill()
     worker.wait()
     wait_until(lambda: not trainer.is_running(), seconds=5)
-    house.start()
+    house.start(warm=warm)
     job = house.wait_for(job_id, "succeeded")
     assert house.reasons(job_id) == ["crashed", "lost", "finished"]
+    assert house.were_warm(job_id)[:2] == [warm, warm]
     assert job.result_attempt == 3
     assert house.digest(job_id) == house.digest(calm)
     with house.database.read() as session:

@@ -11,7 +11,10 @@ from jobs.artifacts import ArtifactStore
 from worker.attempt import Supervisor
 from worker.slots import Slots
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+    pytest.mark.parametrize("bench", ["cold"], indirect=True),
+]
 
 
 def test_a_job_that_could_not_be_started_takes_no_slot_with_it(

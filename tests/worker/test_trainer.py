@@ -58,7 +58,12 @@ def test_a_signal_does_not_tear_a_line_that_waits_for_room_in_the_pipe(tmp_path:
     ) as trainer:
         os.close(writing)
         assert trainer.stdin is not None
-        order = {"recipe": document(), "workdir": str(tmp_path), "inputs": str(tmp_path)}
+        order = {
+            "recipe": document(),
+            "workdir": str(tmp_path),
+            "inputs": str(tmp_path),
+            "max_threads": 1,
+        }
         trainer.stdin.write(json.dumps(order).encode())
         trainer.stdin.close()
         wait_until(lambda: _unread(reading) == capacity)
@@ -111,6 +116,11 @@ def _run(
     # Not by setattr, which would load the engine to keep the real one.
     monkeypatch.setitem(vars(kdcore), "distill", distill)
     pipe = io.BytesIO()
-    order = {"recipe": document(), "workdir": str(tmp_path), "inputs": str(tmp_path)}
+    order = {
+        "recipe": document(),
+        "workdir": str(tmp_path),
+        "inputs": str(tmp_path),
+        "max_threads": 1,
+    }
     code = run(order, pipe, threading.Event())
     return code, json.loads(pipe.getvalue())

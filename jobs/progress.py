@@ -38,11 +38,14 @@ def fold_progress(
                 state["eta_seconds"] = event["run_eta_seconds"]
             case "answers.progress":
                 state["caching"] = {key: event[key] for key in CACHING}
+            case "run.stopped" | "run.failed":
+                state.pop("caching", None)
             case "answers.ready":
                 state.pop("caching", None)
                 said = {key: event[key] for key in ANSWERS}
                 asked = f"{event['teacher']} for {event['stage']}"
-                state["answers"] = {**state.get("answers", {}), asked: said}
+                # What an earlier attempt wrote, a later one finds.
+                state["answers"] = {asked: said, **state.get("answers", {})}
                 state["teacher_cache"] = _total(state["answers"])
             case "stage.finished":
                 finished = list(dict.fromkeys([*state.get("stages_finished", []), event["stage"]]))

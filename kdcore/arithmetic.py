@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
+from kdcore.errors import DiskFullError
 from kdcore.files import write_file
 from kdcore.model import Model
 from kdcore.network import build
@@ -123,7 +124,8 @@ class Measurements:
         faster = seconds["float32"] >= _WORTH_IT * seconds["bfloat16"]
         precision: Precision = "bfloat16" if faster else "float32"
         kept = {**question, "seconds": seconds, "precision": precision}
-        write_file(file, json.dumps(kept, indent=1).encode())
+        with contextlib.suppress(OSError, DiskFullError):  # then the next run measures again
+            write_file(file, json.dumps(kept, indent=1).encode())
         return precision
 
     def _knows_bfloat16(self) -> bool:

@@ -42,7 +42,8 @@ def assign(stage: Stage, run: Run, taught_by: tuple[str, ...]) -> Lesson:
 
 def _asked(name: str, stage: Stage, run: Run) -> Live:
     precision = run.precision(run.models[name], _batch(stage), "answer")
-    return Live.of(run.networks[name], run.corpus.input_shape, precision)
+    network = run.archive.answering(run.frozen(name), precision)
+    return Live.of(network, run.corpus.input_shape)
 
 
 def _augmentation(stage: Stage, run: Run) -> Augmentation:

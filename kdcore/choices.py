@@ -21,6 +21,10 @@ class Choices:
         except (OSError, ValueError, TypeError):
             self._settled = {}
 
+    def known(self, question: str) -> str | None:
+        """Return what an earlier attempt settled."""
+        return self._settled.get(question)
+
     def settle(self, question: str, decide: Callable[[], str]) -> str:
         """Return the answer to a question, deciding it the first time."""
         if question not in self._settled:

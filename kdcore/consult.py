@@ -23,10 +23,10 @@ from kdcore.events import AnswersProgress, AnswersReady, Event, PhaseStarted, Wa
 from kdcore.lesson import Lesson
 from kdcore.plan import Stage
 from kdcore.run import Run
+from kdcore.teacher_cache.about import SheetAbout
 from kdcore.teacher_cache.answers import Answering
-from kdcore.teacher_cache.archive import Frozen
+from kdcore.teacher_cache.archive import UNUSABLE, Frozen
 from kdcore.teacher_cache.sheet import OutOfRangeError, size_of
-from kdcore.teacher_cache.shelf import SheetAbout
 from kdcore.teaching import teacher_taps
 
 _WAIT_SECONDS: Final = 0.2
@@ -39,6 +39,10 @@ _REASONS: Final = {
     "out_of_range": (
         "an answer of {name} is too large for the numbers that it would be kept in",
         "set teacher_cache.dtype to bfloat16 or float32",
+    ),
+    "unusable": (
+        "the folder of the teacher caches cannot be used for {name}",
+        "see that the folder can be written to",
     ),
     "disk_full": ("no room is left on the disk for the answers of {name}", "free some space"),
 }
@@ -73,38 +77,71 @@ class _Question:
     live: Answering
 
     def settle(self, held: ExitStack) -> Generator[Event, None, Answering]:
-        """Decide; write the answers if they are to be written; return who answers."""
-        started = time.monotonic()
+        """Decide, and note it; return who answers."""
         if reason := self._cannot_be_kept():
             yield self._live(reason)
             return self.live
-        frozen = self.run.frozen(self.name)
-        cache = self.run.archive.cache(frozen)
-        views = self._views()
-        held.enter_context(cache.using())
-        found = not (yield from self._missing(frozen, views))
-        wish = self.run.choices.settle(
-            f"answers of {self.name} for {self.stage.name}",
-            lambda: "kept" if found or self._earned_back(views) else "live",
-        )
-        if wish == "live":
-            yield self._live("not_worth_it")
-            return self.live
+        with ExitStack() as reading:
+            try:
+                kept, reason = yield from self._keep(reading)
+            except UNUSABLE as error:
+                kept, reason = None, "unusable"
+                yield self._warned(reason, f": {error}")
+            before = self.run.choices.known(self._question)
+            outcome = "live" if kept is None else "kept"
+            if before not in {None, outcome}:
+                yield Warned(
+                    code="answers_changed",
+                    message=f"{self.name} is now {outcome} for {self.stage.name}, which began with "
+                    f"{before}: the last bits of its answers may differ",
+                    hint="give the teacher caches more room",
+                )
+            self.run.choices.settle(self._question, lambda: outcome)
+            if kept is None:
+                yield self._live(reason)
+                return self.live
+            held.push(reading.pop_all())
+            return kept
+
+    @property
+    def _question(self) -> str:
+        return f"who answers for {self.name} in {self.stage.name}"
+
+    def _keep(self, reading: ExitStack) -> Generator[Event, None, tuple[Answering | None, str]]:
+        """Return the kept answers, or None, and the word for why."""
+        started, before = time.monotonic(), self.run.choices.known(self._question)
+        if before == "live":
+            return None, "settled"
+        frozen, views = self.run.frozen(self.name), self._views()
+        archive = self.run.archive
+        cache = archive.cache(frozen)
+        key = (cache.key, *(one.name() for one in chain.from_iterable(views)))
+        if failed := archive.failed.get(key):
+            return None, failed
+        reading.enter_context(cache.using())
         reason = "found"
-        if not found:
+        if (yield from self._missing(frozen, views)):
+            if before is None and not self._earned_back(views):
+                return None, "not_worth_it"
             yield PhaseStarted(phase="caching_teacher")
             reason = yield from self._write(frozen, views)
             yield PhaseStarted(phase="training")
         if reason in _REASONS:
-            message, hint = _REASONS[reason]
-            message = message.format(name=self.name, size=_bytes(views))
-            message = f"{message}; it is asked in every step"
-            yield Warned(code=f"teacher_cache_{reason}", message=message, hint=hint)
-            yield self._live(reason)
-            return self.live
-        kept = self.run.archive.open(frozen, views, self.live.shapes)
+            archive.failed[key] = reason
+            yield self._warned(reason)
+            return None, reason
+        kept = archive.open(frozen, views, self.live.shapes)
         yield self._kept(frozen, views, reason, time.monotonic() - started)
-        return kept
+        return kept, reason
+
+    def _warned(self, reason: str, more: str = "") -> Warned:
+        message, hint = _REASONS[reason]
+        message = message.format(name=self.name, size=_bytes(self._views()))
+        return Warned(
+            code=f"teacher_cache_{reason}",
+            message=f"{message}{more}; it is asked in every step",
+            hint=hint,
+        )
 
     def _cannot_be_kept(self) -> str | None:
         how, caching = self.lesson.augmentation, self.run.recipe.teacher_cache
@@ -130,7 +167,7 @@ class _Question:
         if self.run.recipe.teacher_cache.use == "always":
             return True
         asked = sum(
-            _asked_in(stage) for stage in self.run.plan if self.name in stage.link.taught_by
+            stage.answers_asked for stage in self.run.plan if self.name in stage.link.taught_by
         )
         return _answers(views) <= asked
 
@@ -154,12 +191,13 @@ class _Question:
         missing = yield from self._missing(frozen, views)
         if not missing:
             return "found"  # another run has written it meanwhile
-        if not archive.shelf.make_room(cache, _bytes(missing)):
+        if not archive.make_room(frozen, _bytes(missing)):
             return "over_budget"
-        pace = _seconds_a_sample(archive.asker(frozen, missing[0][0], how), missing[0][0].samples)
-        yield self._progress(missing, 0, pace)
-        done, reported = 0, time.monotonic()
         try:
+            ask = archive.asker(frozen, missing[0][0], how)
+            pace = _seconds_a_sample(ask, missing[0][0].samples)
+            yield self._progress(missing, 0, pace)
+            done, reported = 0, time.monotonic()
             for sheets in missing:
                 for place in archive.write(frozen, sheets, how):
                     if time.monotonic() - reported >= self.run.report_every:
@@ -230,7 +268,7 @@ class _Question:
         cache = self.run.archive.cache(frozen)
         manifests = [cache.manifest(one.name()) for one in chain.from_iterable(views)]
         took = sum(manifest.seconds for manifest in manifests if manifest)
-        live = _asked_in(self.stage) * took / _answers(views)
+        live = self.stage.answers_asked * took / _answers(views)
         return self._live(reason).model_copy(
             update={
                 "answers": "kept",
@@ -250,12 +288,6 @@ def _answers(views: Sequence[Sequence[SheetAbout]]) -> int:
 
 def _bytes(views: Sequence[Sequence[SheetAbout]]) -> int:
     return sum(map(size_of, chain.from_iterable(views)))
-
-
-def _asked_in(stage: Stage) -> int:
-    """Return how many answers a stage asks one of its teachers for."""
-    asked = stage.total_steps * stage.training.per_device_train_batch_size
-    return asked // len(stage.link.taught_by) if stage.link.teachers == "in_turn" else asked
 
 
 def _seconds_a_sample(ask: Callable[[Tensor], object], samples: int) -> float:

@@ -128,7 +128,8 @@ class AnswersReady(_Event):
     answers: Literal["kept", "live"]
     reason: str
     """`found` or `written` where they are kept; else `off`, `fresh_views`, `features_off`,
-    `not_worth_it`, `over_budget`, `out_of_range` or `disk_full`."""
+    `not_worth_it`, `over_budget`, `out_of_range`, `disk_full`, `unusable`, or `settled` where an
+    earlier attempt had asked live."""
     precision: str
     """Numbers that the teacher computes in."""
     cache: str | None = None

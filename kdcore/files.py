@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,8 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         DiskFullError: no room; nothing is left behind.
     """
-    beside = path.with_name(path.name + ".tmp")
+    # Named after the writer: two may write the same file at once, and the last one counts.
+    beside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with disk_full_is_named():
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -42,6 +42,14 @@ class Stage:
     anchors: tuple[int, ...] = ()
     """Steps after which the network is kept as it is then."""
 
+    @property
+    def answers_asked(self) -> int:
+        """How many answers it asks each of its teachers for, about."""
+        asked, link = self.total_steps * self.training.per_device_train_batch_size, self.link
+        if link.teachers == "in_turn":
+            return asked // len(link.taught_by)
+        return round(asked * link.keep) if len(link.taught_by) > 1 else asked
+
     def described(self) -> StagePlan:
         """Return the stage as an event tells it."""
         return StagePlan(

@@ -81,6 +81,8 @@ def prepare(runtime: Runtime, threads: int) -> torch.device:
     # On a GPU some operations have no repeatable form: those are used, with a warning in the log.
     torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "cuda")
     if device.type == "cuda":
+        # What is called float32 is float32; whoever wants it faster asks for bfloat16.
+        torch.backends.cudnn.allow_tf32 = False
         present = torch.cuda.device_count()
         if (device.index or 0) >= present:
             raise RecipeError(

@@ -13,7 +13,8 @@ from api.caches import TeacherCache, TeacherCacheList
 from api.checks import body_schema, checked
 from api.dependencies import Ledger, SentBody
 from api.problems import Problem
-from kdcore.teacher_cache.shelf import Listed, Shelf
+from kdcore.teacher_cache.about import Listed
+from kdcore.teacher_cache.shelf import Shelf
 
 router = APIRouter(prefix="/v1/teacher-caches", tags=["teacher caches"])
 

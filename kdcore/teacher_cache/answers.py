@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from kdcore.arithmetic import Precision, answering, as_images
+from kdcore.arithmetic import as_images
 from kdcore.network import observe, shapes_of
 from kdcore.teacher_cache.sheet import Sheet
 from kdcore.tensors import Batch, Outputs, Shapes
@@ -28,11 +28,9 @@ class Live:
     shapes: Shapes
 
     @classmethod
-    def of(
-        cls, network: nn.Sequential, input_shape: tuple[int, ...], precision: Precision = "float32"
-    ) -> Live:
-        """Have a frozen network answer in these numbers."""
-        return cls(answering(network, precision), shapes_of(network, input_shape))
+    def of(cls, network: nn.Sequential, input_shape: tuple[int, ...]) -> Live:
+        """Have a frozen network answer as it is."""
+        return cls(network, shapes_of(network, input_shape))
 
     def answers(self, batch: Batch, taps: Collection[str]) -> Outputs:
         """Return what it says of a batch."""

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,25 @@ from kdcore.dataset import Augmentation, Dataset, Samples
 from kdcore.errors import DiskFullError
 from kdcore.model import Model
 from kdcore.network import observe, predict, weights_bytes
+from kdcore.teacher_cache.about import About, SheetAbout
 from kdcore.teacher_cache.answers import LOGITS, Kept
-from kdcore.teacher_cache.sheet import check_sheet, open_sheet, size_of, write_sheets
-from kdcore.teacher_cache.shelf import About, Cache, SheetAbout, Shelf
+from kdcore.teacher_cache.sheet import (
+    OutOfRangeError,
+    check_sheet,
+    open_sheet,
+    size_of,
+    write_sheets,
+)
+from kdcore.teacher_cache.shelf import Cache, Shelf
 from kdcore.tensors import Shapes
 
 Part: TypeAlias = Literal["train", "validation", "test"]
-_ASKED_AT_ONCE = 256
+UNUSABLE: Final = (OSError, DiskFullError, OutOfRangeError)
+"""What goes wrong with a shelf; no run ends for it, it asks its teachers instead."""
+_RESIDENT: Final = 2**30
+_REMEMBERED: Final = 2
+_FEWEST: Final = 64
+"""Fewer samples are not asked about at once: some kernels take another way for very few."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +56,14 @@ class Archive:
     data: Dataset
     corpus: Corpus
     device: torch.device
-    _abouts: dict[int, About] = field(default_factory=dict[int, About])
+    failed: dict[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
+    """What could not be kept in this run, and why: it is not tried for every seed anew."""
+    _abouts: dict[nn.Sequential, About] = field(default_factory=dict[nn.Sequential, About])
     _checked: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    _copies: dict[tuple[nn.Sequential, Precision], nn.Sequential] = field(
+        default_factory=dict[tuple[nn.Sequential, Precision], nn.Sequential]
+    )
+    _opened: dict[tuple[str, ...], Kept] = field(default_factory=dict[tuple[str, ...], Kept])
 
     def cache(self, frozen: Frozen) -> Cache:
         """Return the cache of a network, whether it is there or not."""
@@ -56,16 +74,22 @@ class Archive:
         samples = self._samples(part)
         if self.caching.use == "never":
             return predict(frozen.network, samples.inputs)
+        with contextlib.suppress(*UNUSABLE):
+            if (kept := self._recalled(frozen, part)) is not None:
+                return kept
+        logits = predict(frozen.network, samples.inputs)
+        with contextlib.suppress(*UNUSABLE):  # then it is not kept, and that is all
+            self._remember(frozen, self._plain(part), logits)
+        return logits
+
+    def _recalled(self, frozen: Frozen, part: Part) -> Tensor | None:
         cache, about = self.cache(frozen), self._plain(part)
         with cache.using():
-            if self.fault(cache, about) is None:
-                cache.touch()
-                everything = torch.arange(about.samples, device=self.device)
-                return open_sheet(cache, about, self.device)[everything]
-        logits = predict(frozen.network, samples.inputs)
-        with contextlib.suppress(DiskFullError):  # then it is not kept, and that is all
-            self._remember(frozen, about, logits)
-        return logits
+            if self.fault(cache, about) is not None:
+                return None
+            cache.touch()
+            everything = torch.arange(about.samples, device=self.device)
+            return open_sheet(cache, about, self.device)[everything]
 
     def _plain(self, part: Part) -> SheetAbout:
         return SheetAbout(
@@ -82,12 +106,18 @@ class Archive:
     def _remember(self, frozen: Frozen, about: SheetAbout, logits: Tensor) -> None:
         cache = self.cache(frozen)
         with cache.using(), cache.building() as mine:
-            if mine and self.shelf.make_room(cache, size_of(about)):
-                cache.write_about(self._about(frozen))
-                told = write_sheets(cache, [about], lambda i: {LOGITS: logits[i]}, len(logits))
-                for _ in told:
-                    pass
-                cache.reserve(0)
+            if mine and self.make_room(frozen, size_of(about)):
+                try:
+                    for _ in write_sheets(cache, [about], lambda index: {LOGITS: logits[index]}):
+                        pass
+                finally:
+                    cache.reserve(0)
+
+    def make_room(self, frozen: Frozen, size: int) -> bool:
+        """Set bytes aside for a network's answers, as the shelf does."""
+        cache = self.cache(frozen)
+        cache.write_about(self._about(frozen))  # first: what nobody can list, nobody counts
+        return self.shelf.make_room(cache, size)
 
     def wanted(
         self, taps: set[str], shapes: Shapes, how: Augmentation, precision: Precision
@@ -131,31 +161,38 @@ class Archive:
 
     def write(
         self, frozen: Frozen, sheets: Sequence[SheetAbout], how: Augmentation
-    ) -> Generator[int, None, float]:
+    ) -> Generator[int, None, None]:
         """Write sheets of one view, as `write_sheets` does; the caller holds the builder's lock."""
-        cache = self.cache(frozen)
-        cache.write_about(self._about(frozen))
-        return write_sheets(cache, sheets, self.asker(frozen, sheets[0], how), _ASKED_AT_ONCE)
+        return write_sheets(self.cache(frozen), sheets, self.asker(frozen, sheets[0], how))
+
+    def answering(self, frozen: Frozen, precision: Precision) -> nn.Sequential:
+        """Return a network as it answers in these numbers; it is copied once."""
+        key = frozen.network, precision
+        if key not in self._copies:
+            _forget(self._copies)
+            self._copies[key] = answering(frozen.network, precision)
+        return self._copies[key]
 
     def asker(
         self, frozen: Frozen, sheet: SheetAbout, how: Augmentation
     ) -> Callable[[Tensor], dict[str, Tensor]]:
         """Return what a network says of training samples `(B,)` in the view of a sheet."""
-        network = answering(
-            frozen.network, "bfloat16" if sheet.precision == "bfloat16" else "float32"
-        )
+        precision = "bfloat16" if sheet.precision == "bfloat16" else "float32"
+        network = self.answering(frozen, precision)
         names = {name for name, _ in network.named_children()}
         dtype = next(network.parameters()).dtype
 
         def ask(index: Tensor) -> dict[str, Tensor]:
-            index = index.to(self.device)
+            asked = len(index)
+            index = torch.cat([index, index[:1].expand(max(_FEWEST - asked, 0))]).to(self.device)
             if sheet.view is None:
                 inputs = self.corpus.view(index, Augmentation(), seed=0, number=0)
             else:
                 inputs = self.corpus.stored_view(index, how, sheet.view)
             with torch.no_grad():
                 said = observe(network, inputs.to(dtype), names)
-            return {**said.features, LOGITS: said.logits}
+            answers = {**said.features, LOGITS: said.logits}
+            return {tap: one[:asked] for tap, one in answers.items()}
 
         return ask
 
@@ -167,14 +204,21 @@ class Archive:
         """
         cache = self.cache(frozen)
         cache.touch()
-        opened = [
-            {one.tap: open_sheet(cache, one, self.device) for one in sheets} for sheets in views
-        ]
-        return Kept(opened, shapes)
+        sheets = [one for view in views for one in view]
+        key = (cache.key, *(one.name() for one in sheets))
+        if key not in self._opened:
+            resident = sum(map(size_of, sheets)) <= _RESIDENT
+            opened = [
+                {one.tap: open_sheet(cache, one, self.device, resident=resident) for one in view}
+                for view in views
+            ]
+            _forget(self._opened)
+            self._opened[key] = Kept(opened, shapes)
+        return self._opened[key]
 
     def _about(self, frozen: Frozen) -> About:
-        if (about := self._abouts.get(id(frozen.network))) is None:
-            about = self._abouts[id(frozen.network)] = About(
+        if (about := self._abouts.get(frozen.network)) is None:
+            about = self._abouts[frozen.network] = About(
                 teacher=frozen.model.label(),
                 model=frozen.model.model_dump(mode="json"),
                 weights_sha256=hashlib.sha256(weights_bytes(frozen.network)).hexdigest(),
@@ -192,3 +236,9 @@ class Archive:
         if self.corpus.validation is None:
             raise ValueError("there are no validation samples")
         return self.corpus.validation
+
+
+def _forget(remembered: dict[Any, Any]) -> None:
+    """Make room for one more: what was remembered first goes first."""
+    while len(remembered) >= _REMEMBERED:
+        del remembered[next(iter(remembered))]

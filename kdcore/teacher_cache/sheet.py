@@ -21,11 +21,13 @@ from torch import Tensor
 
 from kdcore.errors import KdcoreError
 from kdcore.files import write_file
-from kdcore.teacher_cache.shelf import MANIFEST, Cache, Manifest, SheetAbout
+from kdcore.teacher_cache.about import Manifest, SheetAbout
+from kdcore.teacher_cache.shelf import MANIFEST, Cache
 
-ROWS: Final = 4096
-_MAX_SHARDS: Final = 64
-_RESIDENT: Final = 2**30
+BATCH: Final = 256
+"""Samples that are asked about at once; it divides the samples of every shard."""
+_MOST_ROWS: Final = 4096
+_SHARD_BYTES: Final = 64 * 2**20
 _DTYPES: Final = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
@@ -47,75 +49,83 @@ class OutOfRangeError(KdcoreError):
 
 def size_of(about: SheetAbout) -> int:
     """Return the bytes that a sheet takes on the disk, or a few more."""
-    numbers = prod(about.shape)
-    each = numbers * _DTYPES[about.dtype].itemsize
-    if about.top_k:
-        each = about.top_k * (_DTYPES[about.dtype].itemsize + torch.int32.itemsize) + 4
-    return about.samples * each + _shards(about.samples) * (_HEADER + 80) + 4096
+    return about.samples * _row_bytes(about) + _shards(about) * (_HEADER + 160) + 4096
 
 
 def write_sheets(
-    cache: Cache, sheets: Sequence[SheetAbout], answer: Answer, batch_size: int
-) -> Generator[int, None, float]:
-    """Ask for all samples, and write sheets of the same view; finished shards are not made again.
+    cache: Cache, sheets: Sequence[SheetAbout], answer: Answer
+) -> Generator[int, None, None]:
+    """Ask for all samples, and write sheets of the same view; whole shards are not made again.
 
-    Yields the number of samples that are done; closing it loses the shard that is being made.
-    Returns the seconds that were spent on asking.
+    The caller is the only one who writes them. Yields the number of samples that are done; closing
+    it loses the shard that is being made.
 
     Raises:
         OutOfRangeError: a number cannot be kept as it is to be kept.
-        DiskFullError: no room; what is finished stays.
+        OSError, DiskFullError: it cannot be written; what is finished stays.
     """
-    samples = sheets[0].samples
-    rows = rows_of(samples)
-    seconds = 0.0
-    for place, start in enumerate(range(0, samples, rows)):
-        end = min(start + rows, samples)
-        missing = [one for one in sheets if not _shard(cache, one, place).exists()]
-        parts: dict[str, list[dict[str, Tensor]]] = {one.tap: [] for one in missing}
-        for first in range(start, end if missing else start, batch_size):
-            began = time.monotonic()
-            said = answer(torch.arange(first, min(first + batch_size, end)))
-            for one in missing:
-                parts[one.tap].append(_packed(said[one.tap], one))
-            seconds += time.monotonic() - began
-            yield min(first + batch_size, end)
-        for one in missing:
-            joined = {
-                name: torch.cat([part[name] for part in parts[one.tap]])
-                for name in parts[one.tap][0]
-            }
-            write_file(_shard(cache, one, place), safetensors_bytes(joined))
+    samples, seconds = sheets[0].samples, 0.0
     for one in sheets:
-        digests = [_sha256(_shard(cache, one, place)) for place in range(_shards(samples))]
-        share = seconds / len(sheets)
-        manifest = Manifest(sheet=one, rows=rows, shards=digests, seconds=share)
+        (cache.folder / one.name() / MANIFEST).unlink(missing_ok=True)
+    missing = {one.tap: _missing_shards(cache, one) for one in sheets}
+    parts: dict[str, list[dict[str, Tensor]]] = {one.tap: [] for one in sheets}
+    for first in range(0, samples, BATCH):
+        last = min(first + BATCH, samples)
+        wanted = [one for one in sheets if first // rows_of(one) in missing[one.tap]]
+        if not wanted:
+            continue
+        began = time.monotonic()
+        said = answer(torch.arange(first, last))
+        for one in wanted:
+            parts[one.tap].append(_packed(said[one.tap], one))
+        seconds += time.monotonic() - began
+        for one in wanted:
+            if last % rows_of(one) == 0 or last == samples:
+                _write_shard(cache, one, first // rows_of(one), parts[one.tap])
+                parts[one.tap] = []
+        yield last
+    for one in sheets:
+        digests = [_digest(cache, one, place) for place in range(_shards(one))]
+        manifest = Manifest(
+            sheet=one, rows=rows_of(one), shards=digests, seconds=seconds / len(sheets)
+        )
         write_file(cache.folder / one.name() / MANIFEST, manifest.model_dump_json().encode())
-    return seconds
+
+
+def _missing_shards(cache: Cache, about: SheetAbout) -> set[int]:
+    """Return the places of the shards that are not there as they were written."""
+    return {
+        place
+        for place in range(_shards(about))
+        if _digest(cache, about, place) != _sha256(_shard(cache, about, place))
+    }
+
+
+def _write_shard(
+    cache: Cache, about: SheetAbout, place: int, parts: Sequence[Mapping[str, Tensor]]
+) -> None:
+    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    content = safetensors_bytes(joined)
+    shard = _shard(cache, about, place)
+    # The digest first: a shard that is there has one.
+    write_file(shard.with_suffix(".sha256"), hashlib.sha256(content).hexdigest().encode())
+    write_file(shard, content)
 
 
 def check_sheet(cache: Cache, about: SheetAbout) -> str | None:
-    """Return what is wrong with a sheet, removing what is damaged; None where it is whole.
+    """Return what is wrong with a sheet; None where it is whole.
 
     A sheet that was never finished is not damaged: the word for it is `absent`.
     """
     manifest = cache.manifest(about.name())
-    if manifest is None:
+    if manifest is None or manifest.rows != rows_of(about):
         return "absent"
-    wrong: list[str] = []
-    for place, digest in enumerate(manifest.shards):
-        shard = _shard(cache, about, place)
-        try:
-            found = _sha256(shard)
-        except OSError:
-            found = ""
-        if found != digest:
-            wrong.append(shard.name)
-            shard.unlink(missing_ok=True)
-    if not wrong:
-        return None
-    (cache.folder / about.name() / MANIFEST).unlink(missing_ok=True)
-    return f"{about.name()}: {', '.join(wrong)} is not what was written"
+    wrong = [
+        _shard(cache, about, place).name
+        for place, digest in enumerate(manifest.shards)
+        if _sha256(_shard(cache, about, place)) != digest
+    ]
+    return f"{about.name()}: {', '.join(wrong)} is not what was written" if wrong else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,38 +165,50 @@ class Sheet:
 
     def _moved(self, rows: Tensor) -> Tensor:
         """Hand rows to the device without waiting for it."""
-        if rows.device == self.device or self.device.type != "cuda":
+        if rows.is_cuda or self.device.type != "cuda":
             return rows.to(self.device)
         return rows.pin_memory().to(self.device, non_blocking=True)
 
 
-def open_sheet(cache: Cache, about: SheetAbout, device: torch.device) -> Sheet:
-    """Open a finished sheet; a small one is read into the device's memory.
+def open_sheet(
+    cache: Cache, about: SheetAbout, device: torch.device, *, resident: bool = True
+) -> Sheet:
+    """Open a finished sheet, read into the device's memory if it is to be resident there.
 
     Raises:
         OSError: it is not there, or cannot be read.
     """
     shards: list[dict[str, Tensor]] = []
-    for place in range(_shards(about.samples)):
+    for place in range(_shards(about)):
         try:
             with cast("Any", safe_open(_shard(cache, about, place), framework="pt")) as file:
                 names = cast("list[str]", file.keys())
                 shards.append({name: file.get_tensor(name) for name in names})
         except SafetensorError as error:
             raise OSError(f"{about.name()}: {error}") from error
-    if size_of(about) <= _RESIDENT and (len(shards) > 1 or device.type != "cpu"):
+    if resident and (len(shards) > 1 or device.type != "cpu"):
         names = list(shards[0])
         shards = [{name: torch.cat([one[name] for one in shards]).to(device) for name in names}]
-    return Sheet(about, shards, rows_of(about.samples), device)
+    return Sheet(about, shards, rows_of(about), device)
 
 
-def rows_of(samples: int) -> int:
-    """Return the samples in a shard: few enough that a killed start loses little."""
-    return max(ROWS, -(-samples // _MAX_SHARDS))
+def rows_of(about: SheetAbout) -> int:
+    """Return the samples in a shard, a power of two: few enough to be held and to be lost."""
+    rows = _MOST_ROWS
+    while rows > BATCH and rows * _row_bytes(about) > _SHARD_BYTES:
+        rows //= 2
+    return rows
 
 
-def _shards(samples: int) -> int:
-    return -(-samples // rows_of(samples))
+def _row_bytes(about: SheetAbout) -> int:
+    each = _DTYPES[about.dtype].itemsize
+    if about.top_k:
+        return about.top_k * (each + torch.int32.itemsize) + torch.float32.itemsize
+    return prod(about.shape) * each
+
+
+def _shards(about: SheetAbout) -> int:
+    return -(-about.samples // rows_of(about))
 
 
 def _shard(cache: Cache, about: SheetAbout, place: int) -> Path:
@@ -224,6 +246,18 @@ def _log(count: int) -> float:
     return float(torch.tensor(float(count)).log())
 
 
+def _digest(cache: Cache, about: SheetAbout, place: int) -> str:
+    """Return the digest that a shard was written with."""
+    try:
+        return _shard(cache, about, place).with_suffix(".sha256").read_text()
+    except (OSError, ValueError):
+        return "none"
+
+
 def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Return the digest of what is there; empty where nothing can be read."""
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -1,7 +1,8 @@
 """The folder of all teacher caches: found by content, locked, pinned, and kept within a budget.
 
     <root>/<key>/about.json          whose answers, about which data
-    <root>/<key>/<sheet>/            one table of answers: shards and a manifest
+    <root>/<key>/<sheet>/            one table of answers: shards, their digests, a manifest
+    <root>/<key>/{pinned,used,reserved}  stays; when it was read; bytes of whoever writes
     <root>/locks/<key>.build .use    who writes, who reads; they go with their process
 
 It needs no torch, so that whoever lists or removes caches need not have it.
@@ -11,24 +12,26 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
+import re
 import shutil
+import uuid
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from kdcore.errors import KdcoreError
 from kdcore.files import disk_full_is_named, write_file
+from kdcore.teacher_cache.about import KEY_DIGITS, About, Listed, Manifest
 
 DEFAULT_BUDGET = 20 * 2**30
 MANIFEST = "manifest.json"
 _ABOUT, _PINNED, _USED, _RESERVED = "about.json", "pinned", "used", "reserved"
-_KEY_DIGITS = 32
+_GONE = "gone"
+_KEY = re.compile(rf"[0-9a-f]{{{KEY_DIGITS}}}")
 
 
 class CacheBusyError(KdcoreError):
@@ -36,87 +39,6 @@ class CacheBusyError(KdcoreError):
 
     code = "teacher_cache_busy"
     way_out = "unpin it, or wait until no job reads it"
-
-
-class _Kept(BaseModel):
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-
-class About(_Kept):
-    """Whose answers a cache holds, about which data; its digest is the cache's key."""
-
-    teacher: str
-    """The model as papers call it."""
-    model: dict[str, Any]
-    """The model in full."""
-    weights_sha256: str
-    """Of the teacher's safetensors content."""
-    data: str
-    """The data set's name."""
-    data_sha256: str
-    """Of all inputs and labels."""
-    validation_size: int
-    """Samples taken out of the training part: they decide which index means which sample."""
-    format: int = 1
-
-    def key(self) -> str:
-        """Return the name of the cache: equal content, equal name."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:_KEY_DIGITS]
-
-
-class SheetAbout(_Kept):
-    """Which answers one sheet holds."""
-
-    part: str
-    """`train`, `validation` or `test`."""
-    view: int | None
-    """Number of the stored view; none is the image as it is."""
-    augmentation: dict[str, Any] | None
-    """What made the view."""
-    tap: str
-    """`logits`, or the stage whose output it is."""
-    precision: str
-    """Numbers that the teacher computed in."""
-    dtype: str
-    """Numbers that are kept."""
-    top_k: int | None = None
-    samples: int
-    shape: list[int]
-    """Of one sample's answer."""
-
-    def name(self) -> str:
-        """Return a folder name that people can read, and that no other answers have."""
-        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
-        view = "" if self.view is None else f"-view{self.view}"
-        return f"{self.part}{view}-{self.tap}-{self.dtype}-{digest}"
-
-
-class Manifest(_Kept):
-    """A finished sheet: written last, so a sheet without one is not finished."""
-
-    sheet: SheetAbout
-    rows: int
-    """Samples in each shard but the last."""
-    shards: list[str]
-    """sha256 of each shard, in order."""
-    seconds: float
-    """Spent on asking the teacher."""
-
-
-class Listed(_Kept):
-    """One cache as it stands on the shelf."""
-
-    key: str
-    about: About
-    bytes: int
-    seconds: float
-    """Spent on asking the teacher."""
-    sheets: list[SheetAbout]
-    """The finished ones."""
-    created_at: datetime
-    used_at: datetime
-    pinned: bool
-    in_use: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +95,10 @@ class Cache:
         return sum(map(_bytes_of, _files(self.folder)))
 
     def _reserved(self) -> int:
+        """Return the bytes that somebody who is at work has set aside."""
+        with self.building() as nobody:
+            if nobody:
+                return 0
         try:
             return int((self.folder / _RESERVED).read_text())
         except (OSError, ValueError):
@@ -199,20 +125,25 @@ class Cache:
             created = (self.folder / _ABOUT).stat().st_mtime
         except (OSError, ValidationError):
             return None
+        in_use = not self.is_free()
         manifests = [_read_manifest(path) for path in sorted(self.folder.glob(f"*/{MANIFEST}"))]
         known = [manifest for manifest in manifests if manifest]
-        with locked(self.root, f"{self.key}.use", fcntl.LOCK_EX | fcntl.LOCK_NB) as unused:
-            return Listed(
-                key=self.key,
-                about=about,
-                bytes=self._bytes(),
-                seconds=sum(manifest.seconds for manifest in known),
-                sheets=[manifest.sheet for manifest in known],
-                created_at=datetime.fromtimestamp(created, UTC),
-                used_at=datetime.fromtimestamp(self.used_at(), UTC),
-                pinned=self.pinned,
-                in_use=not unused,
-            )
+        return Listed(
+            key=self.key,
+            about=about,
+            bytes=self._bytes(),
+            seconds=sum(manifest.seconds for manifest in known),
+            sheets=[manifest.sheet for manifest in known],
+            created_at=datetime.fromtimestamp(created, UTC),
+            used_at=datetime.fromtimestamp(self.used_at(), UTC),
+            pinned=self.pinned,
+            in_use=in_use,
+        )
+
+    def is_free(self) -> bool:
+        """Return whether nobody reads it at this moment."""
+        with locked(self.root, f"{self.key}.use", fcntl.LOCK_EX | fcntl.LOCK_NB) as free:
+            return free
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +161,8 @@ class Shelf:
     def caches(self) -> Iterator[Cache]:
         """Return all caches."""
         for about in sorted(self.root.glob(f"*/{_ABOUT}")):
-            yield Cache(self.root, about.parent.name)
+            if _KEY.fullmatch(about.parent.name):
+                yield Cache(self.root, about.parent.name)
 
     def listed(self) -> list[Listed]:
         """Return what stands on the shelf, the last used first."""
@@ -240,16 +172,19 @@ class Shelf:
     def make_room(self, cache: Cache, size: int) -> bool:
         """Set `size` bytes aside for a cache, others making room; False where there is none."""
         with locked(self.root, "shelf", fcntl.LOCK_EX):
-            others = [other for other in self.caches() if other.key != cache.key]
+            shutil.rmtree(self.root / _GONE, ignore_errors=True)  # what a killed removal left
+            sizes = {other: other.size() for other in self.caches() if other.key != cache.key}
             needed = cache.size() + size
-            free = self.budget_bytes - needed - sum(other.size() for other in others)
-            for other in sorted(others, key=Cache.used_at) if needed <= self.budget_bytes else ():
+            free = self.budget_bytes - needed - sum(sizes.values())
+            idle = [other for other in sizes if not other.pinned and other.is_free()]
+            if free + sum(sizes[other] for other in idle) < 0:
+                return False  # nothing is removed where that would not suffice
+            for other in sorted(idle, key=Cache.used_at):
                 if free >= 0:
                     break
-                freed = other.size()
                 with contextlib.suppress(CacheBusyError):
                     self.remove(other.key)
-                    free += freed
+                    free += sizes[other]
             if free < 0:
                 return False
             cache.reserve(needed)
@@ -262,14 +197,15 @@ class Shelf:
             CacheBusyError: it is pinned, or in use.
         """
         cache = self.cache(key)
-        if cache.pinned:
-            raise CacheBusyError(f"teacher cache {key} is pinned")
         with locked(self.root, f"{key}.use", fcntl.LOCK_EX | fcntl.LOCK_NB) as unused:
+            if cache.pinned:
+                raise CacheBusyError(f"teacher cache {key} is pinned")
             if not unused:
                 raise CacheBusyError(f"teacher cache {key} is in use")
             if cache.folder.exists():
-                # Under another name first: nobody finds half of it.
-                gone = self.root / f".{key}.{os.getpid()}.gone"
+                # Elsewhere first: nobody finds half of it.
+                gone = self.root / _GONE / uuid.uuid4().hex
+                gone.parent.mkdir(exist_ok=True)
                 cache.folder.rename(gone)
                 shutil.rmtree(gone, ignore_errors=True)
 

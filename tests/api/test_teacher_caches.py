@@ -8,7 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from jobs.settings import Settings
-from kdcore.teacher_cache.shelf import About, Cache, Manifest, SheetAbout, Shelf, locked
+from kdcore.teacher_cache.about import About, Manifest, SheetAbout
+from kdcore.teacher_cache.shelf import Cache, Shelf, locked
 
 SHEET = SheetAbout(
     part="train",
@@ -114,3 +115,29 @@ def test_the_oldest_unused_cache_makes_way_and_a_pinned_one_does_not(settings):
     assert old.folder.exists()
     assert not new.folder.exists()
     assert not shelf.make_room(wanted, 5000), "more than could ever be made free"
+
+
+def test_nothing_is_removed_for_what_would_not_fit_all_the_same(settings):
+    kept, other = stored(settings, "1"), stored(settings, "2")
+    kept.pin(pinned=True)
+    shelf = Shelf(settings.teacher_caches, budget_bytes=kept.size() + other.size() + 10)
+    assert not shelf.make_room(shelf.cache("f" * 32), other.size() + 11)
+    assert other.folder.exists()
+
+
+def test_two_who_write_at_once_share_one_budget(settings):
+    one, two = stored(settings, "1"), stored(settings, "2")
+    shelf = Shelf(settings.teacher_caches, budget_bytes=one.size() + two.size() + 100_000)
+    with one.using(), two.using(), one.building(), two.building():
+        assert shelf.make_room(one, 60_000)
+        assert not shelf.make_room(two, 60_000)
+    assert shelf.make_room(two, 60_000), "nobody writes there any more"
+
+
+def test_what_a_killed_removal_left_is_no_cache_and_goes_with_the_next_need(client, settings):
+    left = settings.teacher_caches / "gone" / "x"
+    left.mkdir(parents=True)
+    (left / "about.json").write_text("{}")
+    assert client.get("/v1/teacher-caches").json()["data"] == []
+    assert Shelf(settings.teacher_caches).make_room(stored(settings), 10)
+    assert not left.exists()

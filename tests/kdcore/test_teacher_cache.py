@@ -21,8 +21,9 @@ from kdcore import distill
 from kdcore.events import AnswersReady, Event, Warned
 from kdcore.network import build, weights_bytes
 from kdcore.recipe import Recipe
+from kdcore.teacher_cache.about import SheetAbout
 from kdcore.teacher_cache.sheet import _packed, _unpacked
-from kdcore.teacher_cache.shelf import SheetAbout, Shelf
+from kdcore.teacher_cache.shelf import Shelf
 
 VIEWS = {"augmentation": {"crop_padding": 1, "horizontal_flip": True, "views": 3}}
 
@@ -206,7 +207,7 @@ def test_a_run_that_was_stopped_goes_on_with_who_answered_before(given, tmp_path
         next(event for event in told if event.type == "stage.progress" and event.role == "student")
     run(images(training={"max_steps": 4}, teacher_cache="always"), tmp_path / "other", given, shelf)
     again = run(short, tmp_path / "cut", given, shelf)
-    assert [event.reason for event in ready(again)] == ["not_worth_it"]
+    assert [event.reason for event in ready(again)] == ["settled"]
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
     assert whole
 
@@ -233,6 +234,55 @@ def test_of_many_classes_the_highest_are_kept_and_the_others_share_what_is_left(
     assert torch.allclose(probabilities.gather(1, best), exact.gather(1, best), atol=1e-6)
     rest = probabilities.scatter(1, best, 0.0)
     assert torch.allclose(rest.max(1).values * 5, rest.sum(1), atol=1e-6)
+
+
+def test_a_shard_that_was_torn_before_its_sheet_was_finished_is_made_again(given, tmp_path):
+    shelf = Shelf(tmp_path / "shelf")
+    whole = run(images(), tmp_path / "first", given, shelf)
+    (shard,) = (tmp_path / "shelf").glob("*/train-logits-*/00000.safetensors")
+    shard.with_name("manifest.json").unlink()
+    shard.write_bytes(shard.read_bytes()[:-9])
+    told = run(images(), tmp_path / "second", given, shelf)
+    assert [event.reason for event in ready(told)] == ["written"]
+    assert weights(tmp_path / "second") == weights(tmp_path / "first")
+    assert whole
+
+
+def test_a_shelf_that_cannot_be_used_costs_no_run(given, tmp_path):
+    (tmp_path / "shelf").write_text("a file where a folder should be")
+    told = run(images(), tmp_path / "run", given, Shelf(tmp_path / "shelf"))
+    assert "teacher_cache_unusable" in warned(told)
+    assert [event.reason for event in ready(told)] == ["unusable"]
+    assert told[-1].type == "run.finished"
+
+
+def test_stopped_while_it_writes_it_sets_no_bytes_aside_for_good(given, tmp_path):
+    shelf = Shelf(tmp_path / "shelf")
+    with closing(distill(images(), tmp_path / "cut", inputs=given, shelf=shelf)) as events:
+        next(event for event in events if event.type == "answers.progress")
+    assert not list((tmp_path / "shelf").glob("*/reserved"))
+    told = run(images(), tmp_path / "cut", given, shelf)
+    run(images(), tmp_path / "whole", given)
+    assert [event.reason for event in ready(told)] == ["written"]
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def test_a_run_that_began_without_room_goes_on_without_when_there_is_some(given, tmp_path):
+    small, large = Shelf(tmp_path / "shelf", budget_bytes=9000), Shelf(tmp_path / "shelf")
+    recipe = images(data={"num_classes": 40, "train_size": 400})
+    model = recipe.teacher.model
+    (given / "teacher.safetensors").write_bytes(weights_bytes(build(model, (1, 8, 8), 40, seed=3)))
+    run(recipe, tmp_path / "whole", given, small)
+    cut = distill(recipe, tmp_path / "cut", inputs=given, shelf=small, report_every=0)
+    with closing(cut) as events:
+        next(
+            event
+            for event in events
+            if event.type == "stage.progress" and event.role == "student" and event.step == 5
+        )
+    told = run(recipe, tmp_path / "cut", given, large)
+    assert [event.reason for event in ready(told)] == ["settled"]
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
 
 
 @pytest.mark.slow

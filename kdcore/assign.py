@@ -64,7 +64,7 @@ def _compiled(stage: Stage, run: Run) -> bool:
     wish = run.recipe.runtime.compile
     if wish == "auto":
         return run.device.type == "cuda" and stage.total_steps >= _EARNED_BACK
-    return wish
+    return wish == "always"
 
 
 def nearest_midpoint(stage: Stage, scores: dict[str, dict[str, float]]) -> TeacherChosen:

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from kdcore.entry import Entry, Record
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def _views_form(value: object) -> str:
+    return "fresh" if isinstance(value, str) else "number"
 
 
 class Augmentation(Record):
@@ -21,7 +25,11 @@ class Augmentation(Record):
     """Shift the image by up to this many pixels each way, black coming in; 0 is off."""
     horizontal_flip: bool = False
     """Mirror half of the views."""
-    views: Annotated[int, Field(ge=1, le=1000)] | Literal["fresh"] = "fresh"
+    views: Annotated[
+        Annotated[int, Field(ge=1, le=1000), Tag("number")]
+        | Annotated[Literal["fresh"], Tag("fresh")],
+        Discriminator(_views_form),
+    ] = "fresh"
     """How many views of each sample there are, the same for all seeds and jobs, so that a teacher
     answers each but once; students meet them in turn, pass after pass. fresh draws a new one in
     every pass, and the teacher is asked in every step."""

@@ -150,7 +150,7 @@ class Runtime(Record):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Numbers that networks multiply in. auto takes bfloat16 where it was measured to be faster for
     the network on this machine; weights, losses and what is measured stay float32."""
-    compile: Literal["auto"] | bool = "auto"
+    compile: Literal["auto", "always", "never"] = "auto"
     """Compile the student's network (torch.compile), which takes a minute or more at the start;
     auto does so on a GPU where the steps that are planned earn it back."""
 

@@ -158,6 +158,7 @@ class House:
         recipe = folder / "recipe.json"
         write_file(recipe, task.as_json())
         command = [sys.executable, "-m", "kdcore", recipe, _run(folder), "--inputs", self.inputs]
+        command += ["--cache", self.work / "teacher-caches"]
         with self._guard, _errors(folder).open("wb") as errors:
             if self._stopping:
                 return None

@@ -47,8 +47,9 @@ def shapes_of(network: nn.Sequential, input_shape: tuple[int, ...]) -> Shapes:
         id(one): torch.empty_like(one, device="meta") for one in network.buffers()
     } | {id(one): nn.Parameter(one.to("meta"), one.requires_grad) for one in network.parameters()}
     skeleton = copy.deepcopy(network, without_numbers).eval()
+    dtype = next(skeleton.parameters()).dtype
     with torch.no_grad():
-        outputs = observe(skeleton, torch.empty(1, *input_shape, device="meta"), names)
+        outputs = observe(skeleton, torch.empty(1, *input_shape, device="meta", dtype=dtype), names)
     return {name: tuple(feature.shape[1:]) for name, feature in outputs.features.items()}
 
 

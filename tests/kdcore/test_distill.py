@@ -294,7 +294,7 @@ def test_a_full_disk_while_exporting_is_named_and_leaves_no_half_file(
     fsync = os.fsync
 
     def full(descriptor: int) -> None:
-        if f"artifacts/{broken}.tmp" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+        if f"artifacts/{broken}." in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(descriptor)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from api import schemas
 from api.downloads import StoredFile
+from api.plots import MetricsBody, StageMetrics
 from api.streams import Line, Look
 from jobs.artifacts import ArtifactStore
 from jobs.metrics import Curves
@@ -109,14 +110,12 @@ def _frame(kind: str, data: str) -> bytes:
     return f"event: {kind}\ndata: {data}\n\n".encode()
 
 
-def metrics(job_id: str, curves: Curves) -> schemas.MetricsBody:
+def metrics(job_id: str, curves: Curves) -> MetricsBody:
     """Return the curves of a job; a stage's role is the part of its name before the numbers."""
-    return schemas.MetricsBody(
+    return MetricsBody(
         job=job_id,
         stages={
-            name: schemas.StageMetrics(
-                role=stage_role(name), seed=series.seed, columns=series.columns
-            )
+            name: StageMetrics(role=stage_role(name), seed=series.seed, columns=series.columns)
             for name, series in curves.stages.items()
         },
         points=curves.points,

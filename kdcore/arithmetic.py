@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
+from kdcore.computing import Runtime
 from kdcore.errors import DiskFullError
 from kdcore.files import write_file
 from kdcore.model import Model
 from kdcore.network import build
-from kdcore.recipe import Runtime
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Work: TypeAlias = Literal["learn", "answer"]

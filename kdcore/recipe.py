@@ -15,9 +15,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    Discriminator,
     Field,
-    Tag,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -26,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from kdcore.caching import Caching
 from kdcore.catalog import METHODS
+from kdcore.computing import Runtime
 from kdcore.curricula import CURRICULA
 from kdcore.curricula.everything import Everything
 from kdcore.curriculum import Curriculum
@@ -76,10 +75,6 @@ def _use(value: object) -> object:
     if isinstance(value, bool):
         return {"use": "auto" if value else "never"}
     return {"use": value} if isinstance(value, str) else value
-
-
-def _threads_form(value: object) -> str:
-    return "auto" if isinstance(value, str) and not value.isdecimal() else "number"
 
 
 def _readable(line: str) -> str:
@@ -133,26 +128,6 @@ class Evaluation(Record):
     """Coverage of the interval of the paired difference."""
     tie_margin: Annotated[float, Field(ge=0, le=0.5)] = 0.005
     """A difference surely smaller than this is a tie."""
-
-
-class Runtime(Record):
-    """What the run computes on."""
-
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
-    """auto takes a GPU where there is one."""
-    threads: Annotated[
-        Annotated[int, Field(ge=1, le=1024), Tag("number")]
-        | Annotated[Literal["auto"], Tag("auto")],
-        Discriminator(_threads_form),
-    ] = 1
-    """CPU threads, at most a trainer's share of the cores; auto takes that share. Small networks
-    are faster with one, and the last bits of a student may depend on the number."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Numbers that networks multiply in. auto takes bfloat16 where it was measured to be faster for
-    the network on this machine; weights, losses and what is measured stay float32."""
-    compile: Literal["auto", "always", "never"] = "auto"
-    """Compile the student's network (torch.compile), which takes a minute or more at the start;
-    auto does so on a GPU where the steps that are planned earn it back."""
 
 
 class Recipe(Record):

@@ -14,10 +14,10 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from kdcore.computing import Runtime
 from kdcore.cores import usable_cores
 from kdcore.errors import RecipeError
 from kdcore.events import Warned
-from kdcore.recipe import Runtime
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from api import views
 from api.answers import problems, send, unless_known
 from api.dependencies import JobId, Ledger
-from api.schemas import Attempt, ListBody, MetricsBody
+from api.plots import MetricsBody
+from api.schemas import Attempt, ListBody
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["watch"])
 

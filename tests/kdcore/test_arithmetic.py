@@ -14,6 +14,7 @@ from kdcore import distill
 from kdcore.arithmetic import Measurements, answering, laid_out
 from kdcore.catalog import METHODS
 from kdcore.choices import Choices
+from kdcore.computing import Runtime
 from kdcore.events import AnswersReady, StageProgress
 from kdcore.model import Model
 from kdcore.models.mobilenet_v2 import MobileNetV2
@@ -23,7 +24,6 @@ from kdcore.models.shufflenet_v2 import ShuffleNetV2
 from kdcore.models.vgg import VGG
 from kdcore.models.wide_resnet import WideResNet
 from kdcore.network import build, observe, shapes_of
-from kdcore.recipe import Runtime
 
 CPU = torch.device("cpu")
 NETWORKS: list[Model] = [

@@ -80,6 +80,7 @@ class House:
             )
             running.callback(process.wait)
             running.callback(process.terminate)
+            self._worker = process.pid
         until(lambda: (folder / "port").exists() and (folder / "port").read_text())
         self._url = f"http://127.0.0.1:{(folder / 'port').read_text().strip()}/v1/jobs"
         wanted = " ready" if settings.get("warm") == "0" else "nursery is ready"
@@ -107,6 +108,11 @@ class House:
             raise SystemExit(f"the job ended as {status}; the logs are in {self._folder}")
         with urllib.request.urlopen(f"{self._url}/{job['id']}/events") as answer:  # noqa: S310
             return {event["type"]: event for event in json.load(answer)["data"]}
+
+    def trainers_cpu_seconds(self) -> float:
+        """Return the CPU seconds of all trainers that have ended."""
+        fields = Path(f"/proc/{self._worker}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
     def take_down_bell(self) -> None:
         """Leave the worker to its poll."""
@@ -142,13 +148,18 @@ def seconds_to_claim(house: House) -> float:
     return moment(house.finish(job)["attempt.started"]["at"]) - job["posted_at"]
 
 
-def steps_per_second(house: House, threads: int = 1) -> float:
-    """Return the optimiser steps a second of two jobs that are posted together."""
-    started = time.monotonic()
+def steps_per_second(house: House, slots: int, threads: int, by_cpu: list[float]) -> float:
+    """Return the optimiser steps a second of two jobs that are posted together.
+
+    Appends what it would be if every slot had a core for itself: steps a CPU second, times slots.
+    """
+    started, spent = time.monotonic(), house.trainers_cpu_seconds()
     jobs = [house.submit({**LARGE, "runtime": {"threads": threads}}) for _ in range(2)]
     for job in jobs:
         house.finish(job)
-    return 2 * STEPS_OF_LARGE / (time.monotonic() - started)
+    steps = 2 * STEPS_OF_LARGE
+    by_cpu.append(slots * steps / (house.trainers_cpu_seconds() - spent))
+    return steps / (time.monotonic() - started)
 
 
 def take_turns(measures: dict[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
@@ -244,22 +255,25 @@ def redis_url() -> Generator[str]:
 
 
 def slots(repeats: int) -> dict[str, list[float]]:
-    """Compare one slot with two."""
+    """Compare one slot with two, by the wall clock, and by the trainers' CPU clocks."""
+    ways = {"one slot": (1, 1), "two slots": (2, 1), "two slots, two threads asked for": (2, 2)}
     with standing() as build:
-        one, two = build(slots="1"), build(slots="2")
+        houses = {1: build(slots="1"), 2: build(slots="2")}
+        cpu: dict[str, list[float]] = {name: [] for name in ways}
         found = take_turns(
             {
-                "one slot": lambda: steps_per_second(one),
-                "two slots": lambda: steps_per_second(two),
-                "two slots, two threads asked for": lambda: steps_per_second(two, 2),
+                name: lambda way=way, name=name: steps_per_second(houses[way[0]], *way, cpu[name])
+                for name, way in ways.items()
             },
             repeats,
         )
-    print(f"| worker, {usable_cores()} cores | steps/s of two jobs | / one slot |")
-    print("| --- | ---: | ---: |")
+    print(f"| worker, {usable_cores()} cores | steps/s | / one slot | the same by CPU clock |")
+    print("| --- | ---: | ---: | ---: |")
     for name, values in found.items():
-        print(f"| {name} | {spread(values, 2)} | {spread(ratios(values, found['one slot']), 2)} |")
-    return found
+        by_wall = spread(ratios(values, found["one slot"]), 2)
+        by_cpu = spread(ratios(cpu[name][1:], cpu["one slot"][1:]), 2)
+        print(f"| {name} | {spread(values, 2)} | {by_wall} | {by_cpu} |")
+    return found | {f"{name}, by CPU clock": values[1:] for name, values in cpu.items()}
 
 
 PARTS = {"first_step": (first_step, 9), "claim": (claim, 21), "slots": (slots, 3)}

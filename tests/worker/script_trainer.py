@@ -104,6 +104,10 @@ def train(parent: int, events_fd: int) -> int:  # noqa: C901, PLR0915  # in orde
         if once("hang_at") and script["hang_at"] == step:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             time.sleep(600)
+        if once("hold_at") and script["hold_at"] == step:
+            # Far from the end, however slow the machine is, until somebody asks to stop.
+            while not stop:
+                time.sleep(0.02)
         if "refuse_at" in script and script["refuse_at"] == step:
             tell("run.failed", code=script["refuse"], message="cannot go on", hint="do otherwise")
             return 65

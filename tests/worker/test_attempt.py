@@ -166,7 +166,7 @@ def test_a_trainer_that_ignores_the_request_is_killed(bench: Bench) -> None:
 
 
 def test_a_draining_worker_gives_the_job_back_and_it_ends_the_same(bench: Bench) -> None:
-    job_id = bench.submit(steps=60, pause=0.02, save_every=1000)
+    job_id = bench.submit(steps=60, hold_at=30, once=True, save_every=1000)
     attempt = bench.start(bench.claim())
     wait_until(lambda: bench.job(job_id).progress)
     bench.draining.set()
@@ -223,7 +223,6 @@ def test_an_outage_of_the_database_does_not_stop_the_training(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = bench.submit(steps=40, pause=0.02)
-    attempt = begun(bench, bench.claim())
     away = OperationalError("", {}, Exception("gone"))
 
     def refuse(*_: object, **__: object) -> None:
@@ -233,8 +232,9 @@ def test_an_outage_of_the_database_does_not_stop_the_training(
     monkeypatch.setattr(Repository, "record", refuse)
     monkeypatch.setattr("worker.report.AWAY_SECONDS", 0.1)
     monkeypatch.setattr("worker.patience.PAUSE_SECONDS", 0.1)
-    workdir = bench.settings.work / job_id / "1"
-    wait_until((workdir / "artifacts" / "student.safetensors").exists)
+    claim = bench.claim()
+    attempt = bench.start(claim)
+    wait_until((bench.workdir(claim) / "artifacts" / "student.safetensors").exists)
     monkeypatch.setattr(Repository, "record", real)
     attempt.result(20)
     assert bench.job(job_id).status == "succeeded"

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcore.corpus import Corpus, load_corpus
+from kdcore.crew import Crew
 from kdcore.lesson import Lesson
 from kdcore.network import build
 from kdcore.optim import learning_rate
@@ -141,6 +142,7 @@ def ours(stage: Stage, lesson: Lesson) -> nn.Sequential:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(
             device=CPU,
+            crew=Crew(1, CPU, 1, Path(folder) / "crew"),
             checkpoints=Path(folder) / "checkpoints",
             anchors=Path(folder) / "anchors",
             curves=Path(folder) / "curve.jsonl",

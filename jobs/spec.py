@@ -1,11 +1,12 @@
 """What a client posts: a recipe, plus what a service needs to run it for somebody."""
 
-from typing import Annotated, Any, Final, LiteralString, cast
+from typing import Annotated, Any, Final, LiteralString, Self, cast
 
 from pydantic import Field, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from jobs.documents import DocumentTooLarge, Flaw, find_flaws
+from kdcore.entry import Record
 from kdcore.recipe import Recipe
 
 MAX_LABELS = 16
@@ -15,6 +16,21 @@ LOOKED_THROUGH: Final = object()
 
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
 LabelValue = Annotated[str, Field(max_length=256)]
+
+
+class Resources(Record):
+    """What the job takes of the machine that it runs on."""
+
+    gpus: Annotated[int, Field(ge=0, le=64)] | None = None
+    """GPUs that share each step, which has a batch of per_device_train_batch_size for each of them;
+    0 stays on the CPU. It writes `runtime.device` and `runtime.processes`, and where it is not
+    given these stand for themselves."""
+
+    def runtime(self) -> dict[str, Any]:
+        """Return what it says of the recipe's runtime."""
+        if self.gpus is None:
+            return {}
+        return {"device": "cuda", "processes": self.gpus} if self.gpus else {"device": "cpu"}
 
 
 class JobSpec(Recipe):
@@ -28,6 +44,8 @@ class JobSpec(Recipe):
     """Attempts that may crash or be lost before the job fails."""
     max_runtime_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
     """Time that all attempts together may run; none is no limit."""
+    resources: Resources = Resources()
+    """What the job takes of the machine."""
 
     @model_validator(mode="before")
     @classmethod
@@ -39,6 +57,41 @@ class JobSpec(Recipe):
             details = [_detail(flaw) for flaw in flaws]
             raise ValidationError.from_exception_data(cls.__name__, details)
         return document
+
+    @model_validator(mode="before")
+    @classmethod
+    def _write_runtime(cls, document: Any) -> Any:
+        """Let the resources write what the recipe leaves open."""
+        if not isinstance(document, dict):
+            return document
+        fields = cast("dict[str, Any]", document)
+        runtime = fields.get("runtime", {})
+        try:
+            written = Resources.model_validate(fields.get("resources", {})).runtime()
+        except ValidationError:
+            return fields  # the field itself reports it
+        if not written or not isinstance(runtime, dict):
+            return fields
+        return {**fields, "runtime": {**written, **cast("dict[str, Any]", runtime)}}
+
+    @model_validator(mode="after")
+    def _runtime_agrees(self) -> Self:
+        written = self.resources.runtime()
+        for field, wanted in written.items():
+            if (found := getattr(self.runtime, field)) != wanted:
+                raise PydanticCustomError(
+                    "resources",
+                    "found resources.gpus {gpus} and runtime.{field} {found}; expected {wanted}",
+                    {
+                        "gpus": self.resources.gpus,
+                        "field": field,
+                        "found": found,
+                        "wanted": wanted,
+                        "pointer": f"/runtime/{field}",
+                        "hint": "leave one of them out",
+                    },
+                )
+        return self
 
     def recipe(self) -> Recipe:
         """Return the run alone, without what the service adds."""

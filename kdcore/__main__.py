@@ -9,7 +9,7 @@ import threading
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from pydantic import ValidationError
 
@@ -27,6 +27,9 @@ from kdcore.recipe import Recipe
 from kdcore.teacher_cache.shelf import Shelf
 from kdcore.validation import explain
 from kdcore.yaml_text import read_yaml
+
+if TYPE_CHECKING:
+    from kdcore.ranks import Ranks
 
 INTERRUPTED: Final = 130
 
@@ -47,17 +50,39 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print every event as a JSON line")
     arguments = parser.parse_args()
+    recipe = _read(arguments.recipe)
+    if recipe is None:
+        return 2
+    from kdcore.crew import launched
+
+    ranks = launched()
+    return _follow(recipe, ranks) if ranks and ranks.rank else _distil(recipe, arguments)
+
+
+def _read(file: Path) -> Recipe | None:
+    """Read a recipe; complain where it is none."""
     document: object = None
     try:
-        document = read_yaml(arguments.recipe.read_bytes())
-        recipe = Recipe.model_validate(document)
+        document = read_yaml(file.read_bytes())
+        return Recipe.model_validate(document)
     except ValidationError as error:
         for problem in explain(error, Recipe, document):
             _complain(f"{problem.pointer or '/'}: {problem.message} {problem.hint or ''}")
-        return 2
     except (OSError, KdcoreError) as error:
         _complain(str(error))
-        return 2
+    return None
+
+
+def _follow(recipe: Recipe, ranks: Ranks) -> int:
+    """Be one of the processes that torchrun has started, and not the first."""
+    from kdcore.follow import follow
+    from kdcore.runtime import Threads
+
+    follow(ranks, recipe.runtime, Threads(recipe.runtime.threads, None, None).number)
+    return 0
+
+
+def _distil(recipe: Recipe, arguments: argparse.Namespace) -> int:
     from kdcore.story import distill
 
     stop = threading.Event()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from kdcore.entry import Record
 
@@ -18,6 +19,9 @@ class Runtime(Record):
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
     """auto takes a GPU where there is one."""
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that share each step, on a GPU each. A step has as many batches of
+    per_device_train_batch_size, and its loss is that of one process with all of these samples."""
     threads: Annotated[
         Annotated[int, Field(ge=1, le=1024), Tag("number")]
         | Annotated[Literal["auto"], Tag("auto")],
@@ -30,4 +34,25 @@ class Runtime(Record):
     the network on this machine; weights, losses and what is measured stay float32."""
     compile: Literal["auto", "always", "never"] = "auto"
     """Compile the student's network (torch.compile), which takes a minute or more at the start;
-    auto does so on a GPU where the steps that are planned earn it back."""
+    auto does so on a GPU where the steps that are planned earn it back. Only in one process."""
+
+    @model_validator(mode="after")
+    def _processes_can_do_it(self) -> Self:
+        if self.processes == 1:
+            return self
+        alone = "device", self.device, "cuda, cpu or auto, where each process takes its own"
+        if ":" not in self.device:
+            if self.compile != "always":
+                return self
+            alone = "compile", self.compile, "auto or never: a compiled step is not shared"
+        raise PydanticCustomError(
+            "one_process",
+            "found {processes} processes and {field} {found}; expected {expected}",
+            {
+                "processes": self.processes,
+                "field": alone[0],
+                "found": alone[1],
+                "expected": alone[2],
+                "pointer": f"/runtime/{alone[0]}",
+            },
+        )

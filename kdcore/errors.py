@@ -7,6 +7,7 @@ KdcoreError
 ├── NonFiniteLossError     the training diverged
 ├── CheckpointError        a checkpoint belongs to another run
 ├── ExportError            the exported file does not do what the network does
+├── CrewError              a process that shared the steps of the run is gone
 └── DiskFullError          no room for a checkpoint or an artifact
 """
 
@@ -74,6 +75,13 @@ class ExportError(KdcoreError):
 
     code = "export_failed"
     way_out = "leave this form out of `export`"
+
+
+class CrewError(KdcoreError):
+    """One of several processes that share the steps of a run is gone."""
+
+    code = "process_lost"
+    way_out = "read the trainer's log for what ended it; a retry goes on from the last checkpoint"
 
 
 class DiskFullError(KdcoreError):

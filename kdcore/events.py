@@ -34,7 +34,10 @@ class RunStarted(_Event):
     type: Literal["run.started"] = "run.started"
     stages: list[StagePlan]
     device: str
+    processes: int = 1
+    """That share each step."""
     threads: int
+    """Of the CPU, in each process."""
     versions: dict[str, str]
 
 

@@ -45,12 +45,12 @@ class Lesson:
 
     def steps_per_epoch(self, stage: Stage) -> int:
         """Return the steps of one pass over the pool."""
-        return steps_per_epoch(len(self.pool), stage.training)
+        return steps_per_epoch(len(self.pool), stage.batch_size)
 
 
 def draw(step: int, stage: Stage, lesson: Lesson) -> Batch:
     """Return the batch of a step, counted from 0; it depends on nothing else."""
-    size = stage.training.per_device_train_batch_size
+    size = stage.batch_size
     lap = _lap(step, stage, lesson)
     place = step - lap.first_step
     index = _order(lesson, stage.seed, lap)[place * size : (place + 1) * size]
@@ -74,7 +74,7 @@ class _Lap:
 
 
 def _lap(step: int, stage: Stage, lesson: Lesson) -> _Lap:
-    size = stage.training.per_device_train_batch_size
+    size = stage.batch_size
     growing = _growing_laps(lesson, size, stage.total_steps)
     if growing and step < growing[-1].first_step:
         return growing[bisect_right(growing, step, key=lambda lap: lap.first_step) - 1]

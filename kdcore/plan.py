@@ -41,11 +41,18 @@ class Stage:
     """The stage whose network the model takes weights from."""
     anchors: tuple[int, ...] = ()
     """Steps after which the network is kept as it is then."""
+    processes: int = 1
+    """How many share each step."""
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a step, of all processes together."""
+        return self.training.per_device_train_batch_size * self.processes
 
     @property
     def answers_asked(self) -> int:
         """How many answers it asks each of its teachers for, about."""
-        asked, link = self.total_steps * self.training.per_device_train_batch_size, self.link
+        asked, link = self.total_steps * self.batch_size, self.link
         if link.teachers == "in_turn":
             return asked // len(link.taught_by)
         return round(asked * link.keep) if len(link.taught_by) > 1 else asked
@@ -71,7 +78,7 @@ def plan_stages(recipe: Recipe, corpus: Corpus) -> list[Stage]:
     if recipe.teacher.weights is None:
         training = recipe.teacher.training or recipe.training
         known = int((corpus.train.labels != HIDDEN).sum())
-        total_steps = training.total_steps(steps_per_epoch(known, training))
+        total_steps = _total(known, recipe, training)
         stages.append(
             Stage(
                 name=TEACHER,
@@ -88,7 +95,7 @@ def plan_stages(recipe: Recipe, corpus: Corpus) -> list[Stage]:
         )
     for seed in recipe.seeds:
         stages += _stages_of_seed(recipe, corpus, seed)
-    return stages
+    return [replace(stage, processes=recipe.runtime.processes) for stage in stages]
 
 
 def _anchors(count: int, total_steps: int) -> tuple[int, ...]:
@@ -106,9 +113,9 @@ def _anchors(count: int, total_steps: int) -> tuple[int, ...]:
     return tuple(round(total_steps * place / (count + 1)) for place in range(1, count + 1))
 
 
-def steps_per_epoch(samples: int, training: Training) -> int:
+def steps_per_epoch(samples: int, batch_size: int) -> int:
     """Return the whole batches in one pass; a smaller last one is left out."""
-    return max(samples // training.per_device_train_batch_size, 1)
+    return max(samples // batch_size, 1)
 
 
 def training_set(
@@ -184,4 +191,9 @@ def _steps(recipe: Recipe, corpus: Corpus, seed: int, training: Training) -> int
     samples = len(corpus.train.labels)
     if not recipe.data.unlabelled:
         samples = int((corpus.student_labels(recipe.data.labelled, seed) != HIDDEN).sum())
-    return training.total_steps(steps_per_epoch(samples, training))
+    return _total(samples, recipe, training)
+
+
+def _total(samples: int, recipe: Recipe, training: Training) -> int:
+    batch_size = training.per_device_train_batch_size * recipe.runtime.processes
+    return training.total_steps(steps_per_epoch(samples, batch_size))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kdcore.arithmetic import Measurements, Precision, Work, laid_out
 from kdcore.choices import Choices
 from kdcore.corpus import Corpus, load_corpus
+from kdcore.crew import Crew
 from kdcore.errors import CheckpointError, RecipeError
 from kdcore.evaluate import count_parameters, scores_of
 from kdcore.events import Warned
@@ -36,6 +37,7 @@ class Run:
     corpus: Corpus
     plan: list[Stage]
     device: torch.device
+    crew: Crew
     threads: Threads
     digest: str
     report_every: float
@@ -104,7 +106,9 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
     began_with = workdir / "run.threads"
     written = began_with.read_text() if began_with.exists() else ""
     before = int(written) if written.isdecimal() else None
-    threads = Threads(recipe.runtime.threads, max_threads, before)
+    processes = recipe.runtime.processes
+    share = max(1, max_threads // processes) if max_threads else None
+    threads = Threads(recipe.runtime.threads, share, before)
     device = prepare(recipe.runtime, threads.number)
     corpus = load_corpus(recipe.data, inputs, device)
     weights = inputs / recipe.teacher.weights if recipe.teacher.weights else None
@@ -126,6 +130,7 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
         corpus=corpus,
         plan=plan,
         device=device,
+        crew=Crew(processes, device, threads.number, workdir / "crew.tmp"),
         threads=threads,
         digest=digest,
         report_every=report_every,
@@ -174,7 +179,13 @@ def _try_out(stage: Stage, corpus: Corpus, samples: int) -> None:
     Raises:
         RecipeError: it cannot be built for this data, or not be trained on batches of this size.
     """
-    size = min(stage.training.per_device_train_batch_size, samples)
+    size = min(stage.batch_size, samples)
+    if size < stage.processes:
+        raise RecipeError(
+            f"found {samples} samples that {stage.name} learns from, and {stage.processes} "
+            "processes that share them; expected one or more each",
+            hint="ask for fewer processes",
+        )
     for objective in stage.objectives:
         if size < objective.smallest_batch:
             raise RecipeError(

@@ -83,11 +83,12 @@ def prepare(runtime: Runtime, threads: int) -> torch.device:
     if device.type == "cuda":
         # What is called float32 is float32; whoever wants it faster asks for bfloat16.
         torch.backends.cudnn.allow_tf32 = False
-        present = torch.cuda.device_count()
-        if (device.index or 0) >= present:
+        present, asked = torch.cuda.device_count(), (device.index or 0) + runtime.processes
+        if asked > present:
             raise RecipeError(
-                f"runtime.device is {name!r}; this machine has {present} CUDA devices",
-                hint="use device: auto",
+                f"runtime.device is {name!r} and runtime.processes {runtime.processes}; "
+                f"this machine has {present} CUDA devices",
+                hint="use device: auto, or ask for fewer GPUs",
             )
     return device
 

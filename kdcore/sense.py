@@ -63,6 +63,7 @@ def batches_are_large_enough(recipe: Recipe) -> None:
     known = recipe.data.labelled if not recipe.data.unlabelled else None
     for leg in recipe.route():
         size, pointer = leg.training.per_device_train_batch_size, "/path"
+        size *= recipe.runtime.processes
         if leg.link.training is None:
             pointer = "/training/per_device_train_batch_size"
         if known is not None and known < size and leg.role != "tutor":

@@ -12,13 +12,14 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from kdcore import checkpoint
 from kdcore.arithmetic import laid_out
+from kdcore.crew import Crew, Task
 from kdcore.curves import Curves
 from kdcore.evaluate import count_parameters, score
 from kdcore.events import Checkpointed, Event, StageEvaluated, StageProgress, StageStarted
@@ -27,6 +28,7 @@ from kdcore.lesson import Lesson, draw
 from kdcore.network import build, weights_bytes
 from kdcore.optim import build_optimizer, learning_rate
 from kdcore.plan import Stage
+from kdcore.ranks import Ranks
 from kdcore.runtime import derive_seed, random_state, restore_random_state, seed_everything
 from kdcore.teaching import Teaching
 
@@ -38,6 +40,7 @@ class Bench:
     """Where a stage works, and how often it speaks."""
 
     device: torch.device
+    crew: Crew
     checkpoints: Path
     anchors: Path
     """Folder of the networks that are kept on the way."""
@@ -62,20 +65,23 @@ class Trained:
 class _Training:
     """Everything that changes while a stage runs; what is not in here is not part of its state."""
 
-    def __init__(self, stage: Stage, lesson: Lesson, bench: Bench) -> None:
+    def __init__(self, stage: Stage, lesson: Lesson, device: torch.device, ranks: Ranks) -> None:
         shape, classes = lesson.corpus.input_shape, lesson.corpus.num_classes
         weights_seed = derive_seed("initial weights", stage.seed)
-        self.network = laid_out(build(stage.model, shape, classes, weights_seed).to(bench.device))
+        self.network = laid_out(build(stage.model, shape, classes, weights_seed).to(device))
         if lesson.inherits is not None:
             stage.model.inherit(self.network, lesson.inherits)
         seed_everything(derive_seed("training", stage.seed, stage.name))
-        self.teaching = Teaching(stage, lesson, self.network)
-        self.teaching.heads.to(bench.device)
+        self.teaching = Teaching(stage, lesson, self.network, ranks)
+        self.teaching.heads.to(device)
         self.network.train()
+        self.in_step = ranks.in_step(self.network)
+        """The network as it is trained: the same weights."""
         everything = (*self.network.parameters(), *self.teaching.heads.parameters())
         self.parameters = [one for one in everything if one.requires_grad]
-        self.optimizer = build_optimizer(stage.training, self.parameters, bench.device)
-        self.device = bench.device
+        self.optimizer = build_optimizer(stage.training, self.parameters, device)
+        self.device = device
+        self.ranks = ranks
         self.step = 0
         self.best: tuple[float, dict[str, Tensor]] | None = None
 
@@ -105,10 +111,11 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
         DiskFullError: no room for a checkpoint.
         CheckpointError: the folder holds checkpoints of another recipe.
     """
-    run = _Training(stage, lesson, bench)
+    run = _Training(stage, lesson, bench.device, bench.crew.ranks)
     saved = checkpoint.latest(bench.checkpoints, bench.digest)
     if saved is not None:
         run.restore(*saved)
+    bench.crew.lead(lambda: Task({"stage": stage, "lesson": lesson}, run.step, run.state()))
     yield StageStarted(
         stage=stage.name,
         role=stage.role,
@@ -154,6 +161,15 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
     return Trained(run.network.eval(), run.best[1] if run.best else None)
 
 
+def accompany(task: Task, device: torch.device, ranks: Ranks) -> None:
+    """Take part in a training that another process leads, and that tells and keeps everything."""
+    stage, lesson = cast("Stage", task.parts["stage"]), cast("Lesson", task.parts["lesson"])
+    run = _Training(stage, lesson, device, ranks)
+    run.restore(task.step, task.state)
+    while run.step < stage.total_steps:
+        _step(run, stage, lesson)
+
+
 def anchor_file(folder: Path, step: int) -> Path:
     """Return where a network is kept as it is after a step."""
     return folder / f"{step}.safetensors"
@@ -168,13 +184,14 @@ def _step(run: _Training, stage: Stage, lesson: Lesson) -> tuple[float, Tensor, 
     for group in run.optimizer.param_groups:
         group["lr"] = rate
     total, terms = run.teaching.loss(
-        run.network,
+        run.in_step,
         draw(run.step, stage, lesson),
         step=run.step,
         epoch=run.step // steps_per_epoch,
     )
     run.optimizer.zero_grad(set_to_none=True)
     total.backward()  # pyright: ignore[reportUnknownMemberType]  # torch leaves it half typed
+    run.ranks.average(run.parameters)
     if stage.training.max_grad_norm is not None:
         nn.utils.clip_grad_norm_(run.parameters, stage.training.max_grad_norm)
     run.optimizer.step()
@@ -208,7 +225,7 @@ def _progress(
         step=run.step,
         total_steps=stage.total_steps,
         epoch=run.step / lesson.steps_per_epoch(stage),
-        samples_per_second=rate * min(stage.training.per_device_train_batch_size, len(lesson.pool)),
+        samples_per_second=rate * min(stage.batch_size, len(lesson.pool)),
         eta_seconds=(stage.total_steps - run.step) / rate if rate else 0.0,
         percent=0.0,
         run_eta_seconds=0.0,

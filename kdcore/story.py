@@ -76,13 +76,15 @@ def distill(  # noqa: PLR0913  # what the caller decides, and the recipe does no
     yield RunStarted(
         stages=[stage.described() for stage in run.plan],
         device=str(run.device),
+        processes=run.crew.ranks.size,
         threads=run.threads.number,
         versions=versions(),
     )
     yield from cautions(run)
     yield PhaseStarted(phase="training")
-    for stage in run.plan:
-        yield from _finish(stage, run)
+    with run.crew:
+        for stage in run.plan:
+            yield from _finish(stage, run)
     yield PhaseStarted(phase="evaluating")
     verdict = weigh(run)
     yield from doubts(verdict)
@@ -189,6 +191,7 @@ def _train(stage: Stage, run: Run) -> Generator[Event, None, Trained]:
 def _follow(stage: Stage, lesson: Lesson, run: Run) -> Generator[Event, None, Trained]:
     bench = Bench(
         device=run.device,
+        crew=run.crew,
         checkpoints=run.workdir / "checkpoints" / stage.name,
         anchors=_anchors(run),
         curves=_curves(stage, run),

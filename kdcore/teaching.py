@@ -17,6 +17,8 @@ from kdcore.lesson import Lesson
 from kdcore.network import observe, shapes_of
 from kdcore.objective import Objective
 from kdcore.plan import Stage
+from kdcore.ranks import ALONE, Ranks
+from kdcore.teacher_cache.answers import Kept
 from kdcore.temperature import Softened
 from kdcore.tensors import Batch, Outputs, Seen, Shapes, Sizes, Taps
 
@@ -26,7 +28,9 @@ _HEARD = zlib.crc32(b"which teachers are heard")
 class Teaching:
     """Everything that turns a student's outputs into a loss; `heads` is what is learned in it."""
 
-    def __init__(self, stage: Stage, lesson: Lesson, student: nn.Sequential) -> None:
+    def __init__(
+        self, stage: Stage, lesson: Lesson, student: nn.Sequential, ranks: Ranks = ALONE
+    ) -> None:
         """Make the learned parts that the axes bring along.
 
         Raises:
@@ -34,6 +38,7 @@ class Teaching:
         """
         self.stage = stage
         self.lesson = lesson
+        self._ranks = ranks
         self.heads = nn.ModuleDict()
         self.taps: dict[tuple[str, int], Taps] = {}
         shapes = shapes_of(student, lesson.corpus.input_shape)
@@ -54,9 +59,12 @@ class Teaching:
         `step` and `epoch` count from 0.
         """
         progress = step / self.stage.total_steps
-        with casting(batch.inputs.device, self.lesson.precision):
-            outputs = self._observe(student, batch.inputs, self._student_taps)
-        outputs = outputs.widened()
+
+        def answered(batch: Batch) -> Outputs:
+            with casting(batch.inputs.device, self.lesson.precision):
+                return self._observe(student, batch.inputs, self._student_taps).widened()
+
+        outputs = self._ranks.together(batch, answered)
         voices = [
             _Voice(self, place, outputs, self._answers(place, batch), batch, epoch, progress)
             for place in self._heard(step, progress)
@@ -102,7 +110,10 @@ class Teaching:
     def _answers(self, place: int, batch: Batch) -> Outputs | None:
         if not self.lesson.teachers:
             return None
-        return self.lesson.teachers[place].answers(batch, self._teacher_taps[place])
+        teacher, taps = self.lesson.teachers[place], self._teacher_taps[place]
+        if isinstance(teacher, Kept):  # it is looked up as quickly as it would be sent around
+            return teacher.answers(batch, taps)
+        return self._ranks.together(batch, lambda part: teacher.answers(part, taps))
 
 
 def teacher_taps(stage: Stage, lesson: Lesson) -> list[set[str]]:

@@ -20,7 +20,7 @@ class Training(Record):
     max_steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Optimiser steps, instead of num_train_epochs."""
     per_device_train_batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
-    """Samples in a step."""
+    """Samples in a step of one process; with runtime.processes a step has as many times more."""
     optim: Literal["sgd", "adamw"] = "sgd"
     """Stochastic gradient descent with momentum, or AdamW."""
     learning_rate: Annotated[float, Field(gt=0, le=1e12)] = 0.05

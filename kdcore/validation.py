@@ -38,7 +38,7 @@ def explain(error: ValidationError, model: type[BaseModel], document: object) ->
         context = fault.get("ctx", {})
         location = _location(fault["loc"], document)
         pointer = context.get("pointer") or _pointer(location)
-        code, message, hint = fault["type"], fault["msg"], None
+        code, message, hint = fault["type"], fault["msg"], context.get("hint")
         match code:
             case "extra_forbidden":
                 key = str(location[-1])
@@ -59,8 +59,6 @@ def explain(error: ValidationError, model: type[BaseModel], document: object) ->
                 message = "found nothing; this key is required"
             case "value_error":
                 message = str(context.get("error", message))
-            case "recipe_invalid":
-                hint = context["hint"]
             case _ if not message.startswith("found "):
                 message = f"found {_shown(fault['input'])}; {_lower(message)}"
             case _:

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 import torch
 from running import running_house
@@ -160,6 +161,12 @@ BAD: dict[str, tuple[dict[str, Any], Callable[[Path], Any], str, str]] = {
         "recipe_invalid",
         "no feature map in the student",
     ),
+    "more GPUs than there are": (
+        {"resources": {"gpus": 64}},
+        nothing,
+        "recipe_invalid",
+        "runtime.processes 64; this machine has",
+    ),
     "labels out of range": (
         ARRAYS,
         lambda folder: write_arrays(folder, y_test=np.full(12, -3)),
@@ -182,6 +189,18 @@ def test_a_job_that_cannot_run_fails_with_a_code_and_the_way_out(house_on_sqlite
     assert job["failure"]["code"] == code
     assert words in job["failure"]["message"]
     assert job["failure"]["hint"]
+
+
+def test_processes_that_share_the_steps_of_a_job_come_and_go_with_its_trainer(house_on_sqlite):
+    house, inputs = house_on_sqlite
+    spec = SPEC | {"runtime": {"device": "cpu", "processes": 2}, "seeds": [0]}
+    ended = house.wait(house.submit(spec)["id"], timeout_seconds=120)
+    assert (ended["status"], ended["failure"]) == ("succeeded", None)
+    events = house.events(ended["id"])["data"]
+    (started,) = [event for event in events if event["type"] == "run.started"]
+    assert started["data"]["processes"] == 2
+    lines = [" ".join(one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"])]
+    assert not [line for line in lines if "kdcore.follow" in line and str(inputs.parent) in line]
 
 
 @pytest.fixture(scope="module")

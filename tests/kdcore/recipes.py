@@ -61,3 +61,13 @@ def tiny(**changes: Any) -> Recipe:
         else:
             document[key] = value
     return Recipe.model_validate(document)
+
+
+def shared_recipe(method: str, processes: int) -> Recipe:
+    """Return a recipe whose steps are of 16 samples, however many processes share them."""
+    training = {"max_steps": 6, "per_device_train_batch_size": 16 // processes}
+    # Slow, so that rounding stays rounding: what differs in the last bits drifts apart in time.
+    training |= {"learning_rate": 1e-3, "lr_scheduler_type": "constant"}
+    runtime = {"device": "cpu", "precision": "float32", "processes": processes}
+    changes = {**IMAGES, "method": small_method(method), "runtime": runtime}
+    return tiny(**changes | {"training": training})

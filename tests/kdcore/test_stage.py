@@ -9,6 +9,7 @@ from torch import nn
 
 from kdcore.augment import augmented
 from kdcore.corpus import Corpus, load_corpus
+from kdcore.crew import Crew
 from kdcore.lesson import Lesson, draw
 from kdcore.network import build, predict
 from kdcore.optim import learning_rate
@@ -46,6 +47,7 @@ def prepared(recipe: Recipe, role: str = "student") -> tuple[Stage, Lesson, Corp
 def bench_in(folder: Path, report_every: float = 0) -> Bench:
     return Bench(
         device=CPU,
+        crew=Crew(1, CPU, 1, folder / "crew"),
         checkpoints=folder / "checkpoints",
         anchors=folder / "anchors",
         curves=folder / "curve.jsonl",

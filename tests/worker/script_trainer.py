@@ -27,7 +27,7 @@ def main() -> int:
     return train(arguments.parent, arguments.events_fd)
 
 
-def train(parent: int, events_fd: int) -> int:  # noqa: C901, PLR0915  # in order, like a script
+def train(parent: int, events_fd: int) -> int:  # noqa: C901, PLR0912, PLR0915  # in order, like a script
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda signum, _: stop.append(signum))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

@@ -1,0 +1,194 @@
+"""Several processes that share each step do what one process does with the same samples."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from recipes import IMAGES, shared_recipe, tiny
+from waiting import wait_until
+
+from kdcore import distill
+from kdcore.catalog import METHODS
+from kdcore.crew import launched
+from kdcore.errors import CrewError, RecipeError
+from kdcore.events import Checkpointed, RunStarted, StageProgress
+
+HERE = Path(__file__).parent
+ROUNDING = 2e-5
+
+
+def free_ports(count: int) -> list[str]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [str(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def curves(folder: Path) -> dict[str, list[dict[str, float]]]:
+    """Return the points of every stage, step after step."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for file in sorted((folder / "curves").glob("*.jsonl")):
+        points = found[file.stem] = []
+        for line in file.read_text().splitlines():
+            columns = json.loads(line)
+            points += [
+                {name: value for name, value in zip(columns, row, strict=True) if value is not None}
+                for row in zip(*columns.values(), strict=True)
+            ]
+    return found
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (folder / "stages").glob("*.safetensors")}
+
+
+def both(command: list[str], folder: Path) -> None:
+    """Launch a command as two processes; fail where one of them does, and leave neither waiting."""
+    bare = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    with contextlib.ExitStack() as held:
+        processes: list[subprocess.Popen[bytes]] = []
+        for rank in range(2):
+            log = held.enter_context((folder / f"{rank}.log").open("wb"))
+            one = subprocess.Popen(command, env={**bare, "RANK": str(rank)}, stderr=log)
+            held.callback(one.wait)
+            held.callback(one.kill)
+            processes.append(one)
+
+        def ended() -> bool:
+            codes = [one.poll() for one in processes]
+            return any(codes) or codes == [0, 0]
+
+        wait_until(ended, seconds=300)
+        logs = [(folder / f"{rank}.log").read_text()[-2000:] for rank in range(2)]
+        assert [one.poll() for one in processes] == [0, 0], logs
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every method, trained by two processes that were launched together."""
+    folder = tmp_path_factory.mktemp("shared")
+    ports = free_ports(len(METHODS))
+    both([sys.executable, str(HERE / "launched.py"), str(folder), *ports], folder)
+    return folder
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_follow_the_curves_of_one(method, shared, tmp_path):
+    list(distill(shared_recipe(method, 1), tmp_path))
+    alone, together = curves(tmp_path), curves(shared / method)
+    assert alone.keys() == together.keys()
+    for stage, points in alone.items():
+        for one, other in zip(points, together[stage], strict=True):
+            assert other == pytest.approx(one, rel=ROUNDING, abs=ROUNDING), (stage, one["step"])
+
+
+def test_a_batch_that_cannot_be_cut_in_equal_parts_is_shared_all_the_same(tmp_path):
+    def student(processes: int, batch: int, teachers_batch: int) -> list[dict[str, float]]:
+        small = {"max_steps": 3, "learning_rate": 1e-3}
+        teacher = {**small, "per_device_train_batch_size": teachers_batch}
+        changes = {
+            **IMAGES,
+            "teacher": {**IMAGES["teacher"], "training": teacher},
+            "data": {**IMAGES["data"], "labelled": 16, "unlabelled": False},
+            "training": {**small, "per_device_train_batch_size": batch},
+            "runtime": {"device": "cpu", "processes": processes},
+        }
+        list(distill(tiny(**changes), tmp_path / str(processes)))
+        return curves(tmp_path / str(processes))["student-0"]
+
+    # Three processes ask for 18 of the 16 samples that there are: 6, 5 and 5.
+    together, alone = student(3, 6, 5), student(1, 16, 15)
+    assert together == [pytest.approx(point, rel=ROUNDING, abs=ROUNDING) for point in alone]
+
+
+def test_stopped_and_started_again_two_processes_end_with_the_same_student(tmp_path):
+    recipe = tiny(**IMAGES, method="crd", runtime={"device": "cpu", "processes": 2})
+    events = list(distill(recipe, tmp_path / "whole", report_every=0))
+    (started,) = [event for event in events if isinstance(event, RunStarted)]
+    assert started.processes == 2
+    for stop in (1, 17, 29):
+        with closing(distill(recipe, tmp_path / "parts", report_every=0)) as story:
+            steps = (event for event in story if isinstance(event, StageProgress))
+            for _, event in zip(range(stop), steps, strict=False):
+                del event
+        assert not followers()
+    list(distill(recipe, tmp_path / "parts"))
+    assert files(tmp_path / "whole") == files(tmp_path / "parts")
+    assert not (tmp_path / "parts" / "crew.tmp").exists()
+
+
+def followers() -> list[psutil.Process]:
+    """Return the processes that this one has started to share its steps."""
+    found = psutil.Process().children(recursive=True)
+    return [one for one in found if "kdcore.follow" in one.cmdline()]
+
+
+def test_a_process_that_is_killed_ends_the_run_with_a_word_for_it(tmp_path):
+    recipe = tiny(
+        training={"max_steps": 100_000, "save_steps": 5},
+        runtime={"device": "cpu", "processes": 2},
+    )
+    with closing(distill(recipe, tmp_path, report_every=0)) as story:
+        next(event for event in story if isinstance(event, Checkpointed))
+        (follower,) = followers()
+        follower.send_signal(signal.SIGKILL)
+        with pytest.raises(CrewError, match="process 2 of 2 ended with exit code -9"):
+            list(story)
+    assert list((tmp_path / "checkpoints" / "teacher").iterdir()), "a retry goes on from here"
+
+
+def test_who_follows_goes_with_the_leader_even_when_it_is_killed(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    document = tiny(
+        training={"max_steps": 100_000}, runtime={"device": "cpu", "processes": 2}
+    ).model_dump(mode="json")
+    recipe.write_text(yaml.safe_dump(document))
+    command = [sys.executable, "-m", "kdcore", str(recipe), str(tmp_path / "out"), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as leader:
+        assert leader.stdout is not None
+        next(line for line in leader.stdout if b"stage.progress" in line)
+        (follower,) = psutil.Process(leader.pid).children()
+        leader.kill()
+        follower.wait(10)
+
+
+def test_launched_by_torchrun_it_is_the_same_run(tmp_path):
+    recipe = tiny(**IMAGES, method="dkd", runtime={"device": "cpu", "processes": 2})
+    file = tmp_path / "recipe.yaml"
+    file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launch = [*torchrun, "-m", "kdcore", str(file), str(tmp_path / "launched")]
+    subprocess.run(launch, check=True, timeout=120, capture_output=True)
+    list(distill(recipe, tmp_path / "started"))
+    assert files(tmp_path / "launched") == files(tmp_path / "started")
+    # All is done already: nobody waits for a training that does not come.
+    subprocess.run(launch, check=True, timeout=120, capture_output=True)
+
+
+def test_another_number_of_processes_than_were_launched_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert launched()
+    recipe = tiny(runtime={"device": "cpu", "processes": 2})
+    with pytest.raises(RecipeError, match="processes is 2, and 4 processes were launched"):
+        list(distill(recipe, tmp_path))
+
+
+def test_more_processes_than_samples_are_refused(tmp_path):
+    recipe = tiny(
+        data={"labelled": 3},
+        training={"per_device_train_batch_size": 1},
+        runtime={"device": "cpu", "processes": 4},
+    )
+    with pytest.raises(RecipeError, match="found 3 samples that baseline-0 learns from, and 4"):
+        list(distill(recipe, tmp_path))

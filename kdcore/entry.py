@@ -12,7 +12,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue
 from pydantic.json_schema import JsonSchemaValue
@@ -87,7 +87,8 @@ class OneOf:
     """Marks a field as one entry of a folder, told apart by `name`.
 
     A bare string stands for the entry of that name with its defaults, or for settings that are
-    known by that name; where `number` names an entry, a bare number is the `value` of that entry.
+    known by that name. These may also stand in the place of the name, with other fields beside it.
+    Where `number` names an entry, a bare number is the `value` of that entry.
     """
 
     def __init__(self, entries: Mapping[str, type[Entry]], *, number: str | None = None) -> None:
@@ -105,7 +106,11 @@ class OneOf:
             return self._known.get(value, {"name": value})
         if self._number and isinstance(value, int | float) and not isinstance(value, bool):
             return {"name": self._number, "value": value}
-        return value
+        if not isinstance(value, dict):
+            return value
+        fields = cast("dict[str, object]", value)
+        known = self._known.get(name) if isinstance(name := fields.get("name"), str) else None
+        return {**known, **fields, "name": known["name"]} if known else fields
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler

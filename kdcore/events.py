@@ -59,6 +59,9 @@ class StageStarted(_Event):
     """0, or the step that it is resumed at."""
     total_steps: int
     parameters: int
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Numbers that the network multiplies in."""
+    compiled: bool = False
 
 
 class StageProgress(_Event):

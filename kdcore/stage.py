@@ -123,6 +123,8 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
         step=run.step,
         total_steps=stage.total_steps,
         parameters=count_parameters(run.network),
+        precision=lesson.precision,
+        compiled=lesson.compiled,
     )
     curves = Curves(stage, bench.curves)
     yield curves.retell(run.step)

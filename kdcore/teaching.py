@@ -49,7 +49,12 @@ class Teaching:
                     self.heads[f"{name}-{place}"] = head
         self._student_taps = {name for taps in self.taps.values() for name in taps.student}
         self._teacher_taps = teacher_taps(stage, lesson)
-        self._observe = torch.compile(observe) if lesson.compiled else observe
+        self._observe = observe
+        if lesson.compiled:
+            # Afresh: what was compiled for earlier networks counts towards a limit, behind which
+            # nothing is compiled any more.
+            torch.compiler.reset()
+            self._observe = torch.compile(observe)
 
     def loss(
         self, student: nn.Sequential, batch: Batch, *, step: int, epoch: int

@@ -140,7 +140,8 @@ def _sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one senten
             return f"Phase: {data.get('phase')}"
         case "stage.started":
             at = f", resumed at step {data['step']}" if data.get("step") else ""
-            return f"{stage} started{at}"
+            how = f", in {data['precision']}" if data.get("precision") == "bfloat16" else ""
+            return f"{stage} started{at}{how}{', compiled' if data.get('compiled') else ''}"
         case "stage.evaluated":
             accuracy = _mapping(data, "scores").get("accuracy")
             where = f"{stage} at step {data.get('step')}"

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from recipes import TINY, tiny
 
 from kdcore.errors import RecipeError
+from kdcore.models.resnet import ResNet
 from kdcore.recipe import Recipe
 from kdcore.validation import FieldProblem, explain
 from kdcore.yaml_text import read_yaml
@@ -160,3 +161,16 @@ def test_yaml_has_jsons_values_only():
         "c": [1, True, None],
         "d": ["010", "1:30", "1_0", -2, 0.5, 1.0],
     }
+
+
+@pytest.mark.parametrize("depth", [None, 14])
+def test_a_known_name_may_stand_where_a_name_stands_and_be_changed(depth):
+    model: dict[str, Any] = {"name": "resnet8"} | ({"depth": depth} if depth else {})
+    recipe = tiny(student={"model": model}, data={"shape": [3, 8, 8]})
+    assert recipe.student.model == ResNet(depth=depth or 8)
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
+def test_a_name_that_is_no_text_is_refused_as_any_other():
+    with pytest.raises(ValidationError):
+        tiny(student={"model": {"name": ["resnet8"]}})

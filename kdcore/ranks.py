@@ -131,22 +131,24 @@ class _CommonBatchNorm(nn.Module):
         numbers = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
         # Both sums in one message. Around the running mean, or a variance that is small beside the
         # mean would be lost in the difference of two large sums.
-        around = torch.zeros_like(numbers[0].flatten(1)[:, 0])
-        if norm.running_mean is not None:
-            around = norm.running_mean.clone()
-        numbers = numbers - around.view(line)
+        variance, mean = torch.var_mean(numbers, over, correction=0)
+        around = torch.zeros_like(mean) if norm.running_mean is None else norm.running_mean.clone()
+        apart = mean - around
         count = torch.full_like(around[:1], numbers.numel() / len(around))
-        sums = torch.cat([numbers.sum(over), numbers.square().sum(over), count])
+        sums = torch.cat([count * apart, count * (variance + apart.square()), count])
         summed = cast("Tensor", _Summed.apply(sums))
         first, second = summed[:-1].view(2, -1)
         counted = summed[-1].detach()
-        mean = first / counted
-        variance = second / counted - mean.square()
-        self._remember(around + mean.detach(), variance.detach() * counted / (counted - 1))
-        numbers = (numbers - mean.view(line)) * (variance + norm.eps).rsqrt().view(line)
+        apart = first / counted
+        mean, variance = around + apart, second / counted - apart.square()
+        self._remember(mean.detach(), variance.detach() * counted / (counted - 1))
+        scale = (variance + norm.eps).rsqrt()
         if norm.affine:
-            numbers = numbers * norm.weight.view(line) + norm.bias.view(line)
-        return numbers.to(inputs.dtype)
+            scale = scale * norm.weight
+        shift = -mean * scale
+        if norm.affine:
+            shift = shift + norm.bias
+        return torch.addcmul(shift.view(line), numbers, scale.view(line)).to(inputs.dtype)
 
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
         norm = self.norm

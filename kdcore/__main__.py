@@ -76,9 +76,8 @@ def _read(file: Path) -> Recipe | None:
 def _follow(recipe: Recipe, ranks: Ranks) -> int:
     """Be one of the processes that torchrun has started, and not the first."""
     from kdcore.follow import follow
-    from kdcore.runtime import Threads
 
-    follow(ranks, recipe.runtime, Threads(recipe.runtime.threads, None, None).number)
+    follow(ranks, recipe.runtime)
     return 0
 
 

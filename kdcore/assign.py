@@ -62,10 +62,9 @@ def _batch(stage: Stage) -> int:
 
 def _compiled(stage: Stage, run: Run) -> bool:
     wish = run.recipe.runtime.compile
-    if wish == "auto" and stage.processes > 1:
-        return False
     if wish == "auto":
-        return run.device.type == "cuda" and stage.total_steps >= _EARNED_BACK
+        alone_on_gpu = run.device.type == "cuda" and stage.processes == 1
+        return alone_on_gpu and stage.total_steps >= _EARNED_BACK
     return wish == "always"
 
 

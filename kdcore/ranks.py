@@ -9,16 +9,34 @@ batch norms, and the gradients.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed, nn
 
+from kdcore.errors import CrewError
 from kdcore.tensors import Batch, Outputs
 
 _BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+
+
+@contextmanager
+def between_processes() -> Generator[None]:
+    """Say of whatever goes wrong between processes that one of them is gone.
+
+    Raises:
+        CrewError: a message did not get through.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        message = f"a process that shares the steps is gone: {str(error).partition(chr(10))[0]}"
+        raise CrewError(message) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +79,7 @@ class Ranks:
         for parent in list(twin.modules()):
             for name, child in parent.named_children():
                 if isinstance(child, _BatchNorm):
-                    parent.register_module(name, _CommonBatchNorm(child))
+                    parent.register_module(name, _CommonBatchNorm(child, self))
         return twin
 
     def average(self, parameters: Sequence[nn.Parameter]) -> None:
@@ -71,7 +89,8 @@ class Ranks:
         # The same ones everywhere: all processes took the same loss.
         gradients = [one.grad for one in parameters if one.grad is not None]
         joined = torch.cat([one.flatten() for one in gradients])
-        distributed.all_reduce(joined)  # pyright: ignore[reportUnknownMemberType]  # torch leaves it half typed
+        with between_processes():
+            distributed.all_reduce(joined)  # pyright: ignore[reportUnknownMemberType]  # torch leaves it half typed
         sizes = [one.numel() for one in gradients]
         means = cast("tuple[Tensor, ...]", (joined / self.size).split(sizes))  # pyright: ignore[reportUnknownMemberType]  # as above
         for one, mean in zip(gradients, means, strict=True):
@@ -88,7 +107,8 @@ class _Gathered(torch.autograd.Function):
         padded = own.new_zeros(max(sizes), *own.shape[1:])
         padded[: len(own)] = own
         parts = [torch.empty_like(padded) for _ in sizes]
-        distributed.all_gather(parts, padded)  # pyright: ignore[reportUnknownMemberType]  # as above
+        with between_processes():
+            distributed.all_gather(parts, padded)  # pyright: ignore[reportUnknownMemberType]  # as above
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
@@ -98,18 +118,24 @@ class _Gathered(torch.autograd.Function):
         return gradients[0][ctx.first : ctx.last] * ctx.processes, None, None
 
 
-class _Summed(torch.autograd.Function):
-    """The sum over all processes of what each of them has."""
+class _Rows(torch.autograd.Function):
+    """The vectors of all processes, a row each."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor) -> Tensor:  # noqa: ARG004  # torch passes it
-        summed = own.clone()
-        distributed.all_reduce(summed)  # pyright: ignore[reportUnknownMemberType]  # as above
-        return summed
+    def forward(ctx: Any, own: Tensor, rank: int, size: int) -> Tensor:
+        ctx.rank = rank
+        rows = [torch.empty_like(own) for _ in range(size)]
+        with between_processes():
+            distributed.all_gather(rows, own)  # pyright: ignore[reportUnknownMemberType]  # as above
+        return torch.stack(rows)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:  # noqa: ARG004  # as above
-        return cast("Any", _Summed).apply(gradients[0].contiguous())
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        # Every process has used every row.
+        summed = gradients[0].contiguous()
+        with between_processes():
+            distributed.all_reduce(summed)  # pyright: ignore[reportUnknownMemberType]  # as above
+        return summed[ctx.rank], None, None
 
 
 class _CommonBatchNorm(nn.Module):
@@ -118,37 +144,38 @@ class _CommonBatchNorm(nn.Module):
     torch's own (nn.SyncBatchNorm) computes on GPUs alone. This one is checked where it can be run.
     """
 
-    def __init__(self, norm: _BatchNorm) -> None:
+    def __init__(self, norm: _BatchNorm, ranks: Ranks) -> None:
         super().__init__()
         self.norm = norm
+        self._ranks = ranks
 
     def forward(self, inputs: Tensor) -> Tensor:
         norm = self.norm
-        if not norm.training:
+        if not norm.training and norm.running_mean is not None:
             return norm(inputs)  # one that is frozen in a network that learns
         over = [0, *range(2, inputs.dim())]
         line = (1, -1, *(1 for _ in over[1:]))
         numbers = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
-        # Both sums in one message. Around the running mean, or a variance that is small beside the
-        # mean would be lost in the difference of two large sums.
+        # Chan, Golub and LeVeque 1983: from the means and variances of the parts to those of the
+        # whole, without the difference of two large sums.
         variance, mean = torch.var_mean(numbers, over, correction=0)
-        around = torch.zeros_like(mean) if norm.running_mean is None else norm.running_mean.clone()
-        apart = mean - around
-        count = torch.full_like(around[:1], numbers.numel() / len(around))
-        sums = torch.cat([count * apart, count * (variance + apart.square()), count])
-        summed = cast("Tensor", _Summed.apply(sums))
-        first, second = summed[:-1].view(2, -1)
-        counted = summed[-1].detach()
-        apart = first / counted
-        mean, variance = around + apart, second / counted - apart.square()
-        self._remember(mean.detach(), variance.detach() * counted / (counted - 1))
+        count = torch.full_like(mean[:1], numbers.numel() / mean.numel())
+        own = torch.cat([mean, variance, count])
+        rows = cast("Tensor", _Rows.apply(own, self._ranks.rank, self._ranks.size))
+        shares = rows[:, -1:].detach() / rows[:, -1].detach().sum()  # (processes, 1)
+        means, variances = rows[:, :-1].view(self._ranks.size, 2, -1).unbind(1)
+        mean = (shares * means).sum(0)
+        variance = (shares * (variances + (means - mean).square())).sum(0)
+        if norm.training:
+            counted = rows[:, -1].detach().sum()
+            self._remember(mean.detach(), variance.detach() * counted / (counted - 1))
         scale = (variance + norm.eps).rsqrt()
         if norm.affine:
             scale = scale * norm.weight
-        shift = -mean * scale
-        if norm.affine:
-            shift = shift + norm.bias
-        return torch.addcmul(shift.view(line), numbers, scale.view(line)).to(inputs.dtype)
+        centred = numbers - mean.view(line)
+        if not norm.affine:
+            return (centred * scale.view(line)).to(inputs.dtype)
+        return torch.addcmul(norm.bias.view(line), centred, scale.view(line)).to(inputs.dtype)
 
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
         norm = self.norm

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kdcore.arithmetic import Measurements, Precision, Work, laid_out
 from kdcore.choices import Choices
+from kdcore.cores import usable_cores
 from kdcore.corpus import Corpus, load_corpus
 from kdcore.crew import Crew
 from kdcore.errors import CheckpointError, RecipeError
@@ -80,7 +81,7 @@ class Run:
     def precision(self, model: Model, batch: int, work: Work) -> Precision:
         """Return the numbers that a network multiplies in; an attempt that goes on keeps to them.
 
-        `batch` is the number of samples in a step.
+        `batch` is the number of samples in a step of one process.
         """
         shape, classes = self.corpus.input_shape, self.corpus.num_classes
         chosen = self.choices.settle(
@@ -107,7 +108,9 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
     written = began_with.read_text() if began_with.exists() else ""
     before = int(written) if written.isdecimal() else None
     processes = recipe.runtime.processes
-    share = max(1, max_threads // processes) if max_threads else None
+    share = max_threads
+    if processes > 1:
+        share = max(1, (max_threads or usable_cores()) // processes)
     threads = Threads(recipe.runtime.threads, share, before)
     device = prepare(recipe.runtime, threads.number)
     corpus = load_corpus(recipe.data, inputs, device)

@@ -86,9 +86,9 @@ def prepare(runtime: Runtime, threads: int) -> torch.device:
         present, asked = torch.cuda.device_count(), (device.index or 0) + runtime.processes
         if asked > present:
             raise RecipeError(
-                f"runtime.device is {name!r} and runtime.processes {runtime.processes}; "
+                f"runtime.device is {runtime.device!r} and runtime.processes {runtime.processes}; "
                 f"this machine has {present} CUDA devices",
-                hint="use device: auto, or ask for fewer GPUs",
+                hint="ask for fewer processes (resources.gpus), or use another device",
             )
     return device
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from kdcore import checkpoint
 from kdcore.arithmetic import laid_out
+from kdcore.corpus import Corpus
 from kdcore.crew import Crew, Task
 from kdcore.curves import Curves
 from kdcore.evaluate import count_parameters, score
@@ -115,7 +116,7 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
     saved = checkpoint.latest(bench.checkpoints, bench.digest)
     if saved is not None:
         run.restore(*saved)
-    bench.crew.lead(lambda: Task({"stage": stage, "lesson": lesson}, run.step, run.state()))
+    _lead(run, stage, lesson, bench.crew)
     yield StageStarted(
         stage=stage.name,
         role=stage.role,
@@ -163,9 +164,17 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
     return Trained(run.network.eval(), run.best[1] if run.best else None)
 
 
+def _lead(run: _Training, stage: Stage, lesson: Lesson, crew: Crew) -> None:
+    """Have the other processes take part in the steps that are left."""
+    if run.step < stage.total_steps:
+        own = stage, replace(lesson, corpus=None)  # which is sent once for all trainings
+        crew.lead(lambda: (lesson.corpus, own, run.step, run.state()))
+
+
 def accompany(task: Task, device: torch.device, ranks: Ranks) -> None:
     """Take part in a training that another process leads, and that tells and keeps everything."""
-    stage, lesson = cast("Stage", task.parts["stage"]), cast("Lesson", task.parts["lesson"])
+    stage, lesson = cast("tuple[Stage, Lesson]", task.own)
+    lesson = replace(lesson, corpus=cast("Corpus", task.common))
     run = _Training(stage, lesson, device, ranks)
     run.restore(task.step, task.state)
     while run.step < stage.total_steps:

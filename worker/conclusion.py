@@ -15,7 +15,7 @@ HANG: Final = "hang"
 BROKEN_STORY: Final = "broken_story"
 CRASHED: Final = "crashed"
 
-RETRYABLE = frozenset({"disk_full"})
+RETRYABLE = frozenset({"disk_full", "process_lost"})
 """What an engine refuses with that may be different at the next attempt."""
 
 

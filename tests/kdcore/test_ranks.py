@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -20,7 +21,7 @@ from kdcore import distill
 from kdcore.catalog import METHODS
 from kdcore.crew import launched
 from kdcore.errors import CrewError, RecipeError
-from kdcore.events import Checkpointed, RunStarted, StageProgress
+from kdcore.events import Checkpointed, RunFinished, RunStarted, StageFinished, StageProgress
 
 HERE = Path(__file__).parent
 ROUNDING = 2e-5
@@ -116,15 +117,15 @@ def test_stopped_and_started_again_two_processes_end_with_the_same_student(tmp_p
     events = list(distill(recipe, tmp_path / "whole", report_every=0))
     (started,) = [event for event in events if isinstance(event, RunStarted)]
     assert started.processes == 2
-    for stop in (1, 17, 29):
-        with closing(distill(recipe, tmp_path / "parts", report_every=0)) as story:
+    folder = tmp_path / "in parts #1?"
+    for stage, step in (("teacher", 1), ("teacher", 12), ("baseline-0", 7), ("student-0", 6)):
+        with closing(distill(recipe, folder, report_every=0)) as story:
             steps = (event for event in story if isinstance(event, StageProgress))
-            for _, event in zip(range(stop), steps, strict=False):
-                del event
+            next(event for event in steps if (event.stage, event.step) == (stage, step))
         assert not followers()
-    list(distill(recipe, tmp_path / "parts"))
-    assert files(tmp_path / "whole") == files(tmp_path / "parts")
-    assert not (tmp_path / "parts" / "crew.tmp").exists()
+    list(distill(recipe, folder))
+    assert files(tmp_path / "whole") == files(folder)
+    assert not (folder / "crew.tmp").exists()
 
 
 def followers() -> list[psutil.Process]:
@@ -145,6 +146,67 @@ def test_a_process_that_is_killed_ends_the_run_with_a_word_for_it(tmp_path):
         with pytest.raises(CrewError, match="process 2 of 2 ended with exit code -9"):
             list(story)
     assert list((tmp_path / "checkpoints" / "teacher").iterdir()), "a retry goes on from here"
+
+
+def test_a_process_that_is_killed_after_the_last_step_is_not_missed(tmp_path):
+    recipe = tiny(training={"max_steps": 4}, runtime={"device": "cpu", "processes": 3})
+    with closing(distill(recipe, tmp_path)) as story:
+        finished = (event for event in story if isinstance(event, StageFinished))
+        next(event for event in finished if event.role == "student")
+        followers()[0].kill()
+        *_, last = story
+    assert isinstance(last, RunFinished)
+    assert not followers()
+
+
+def meddle(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Have every process that follows run some code before all else."""
+    lines = ["import sys", "if 'kdcore.follow' in sys.orig_argv:", *indented(code)]
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text("\n".join(lines))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+def indented(code: str) -> list[str]:
+    return [f"    {line}" for line in code.splitlines()]
+
+
+def test_a_process_that_does_not_come_to_the_meeting_is_named(tmp_path, monkeypatch):
+    meddle(
+        tmp_path / "meddled",
+        monkeypatch,
+        "import os, kdcore.crew\nkdcore.crew.join = lambda *_: os._exit(7)",
+    )
+    monkeypatch.setattr("kdcore.crew._TO_MEET", timedelta(seconds=2))
+    with pytest.raises(CrewError, match="process 2 of 2 ended with exit code 7"):
+        list(distill(tiny(runtime={"device": "cpu", "processes": 2}), tmp_path / "out"))
+    monkeypatch.delenv("PYTHONPATH")
+    list(distill(tiny(runtime={"device": "cpu", "processes": 2}), tmp_path / "out"))
+
+
+def test_what_a_library_prints_disturbs_nobody(tmp_path, monkeypatch):
+    meddle(
+        tmp_path / "meddled",
+        monkeypatch,
+        "import kdcore.stage as stage\nprint('hello', flush=True)\nplain = stage._step\n"
+        "def loud(*arguments):\n    print('x' * 100_000, flush=True)\n"
+        "    return plain(*arguments)\nstage._step = loud",
+    )
+    list(distill(tiny(runtime={"device": "cpu", "processes": 2}), tmp_path / "out"))
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_wish_to_stop_may_go_to_the_whole_group_at_any_time(signum, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    document = tiny(training={"max_steps": 100_000}, runtime={"device": "cpu", "processes": 2})
+    recipe.write_text(yaml.safe_dump(document.model_dump(mode="json")))
+    command = [sys.executable, "-m", "kdcore", str(recipe), str(tmp_path / "out")]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, start_new_session=True, **quiet) as leader:
+        wait_until(lambda: psutil.Process(leader.pid).children(), every=0.001)
+        os.killpg(leader.pid, signum)  # the one that follows has hardly begun
+        _, said = leader.communicate(timeout=60)
+    assert (leader.returncode, b"stopped and saved" in said) == (130, True), said
 
 
 def test_who_follows_goes_with_the_leader_even_when_it_is_killed(tmp_path):

@@ -149,6 +149,8 @@ class _Question:
             return "off"
         if how.changes and how.views == "fresh":
             return "fresh_views"
+        if how.mixes and self.lesson.partners is not None:
+            return "own_partners"
         if self.taps and not caching.features:
             return "features_off"
         return None

@@ -127,7 +127,7 @@ class Archive:
         numbers: Sequence[int | None] = [None]
         if how.changes and how.views != "fresh":
             numbers = range(how.views)
-        changes = how.model_dump(mode="json", exclude={"views"})
+        changes = how.what_changes()
         shapes = {**shapes, LOGITS: (classes,)}
         return [
             [
@@ -185,12 +185,14 @@ class Archive:
         def ask(index: Tensor) -> dict[str, Tensor]:
             asked = len(index)
             index = torch.cat([index, index[:1].expand(max(_FEWEST - asked, 0))]).to(self.device)
-            if sheet.view is None:
-                inputs = self.corpus.view(index, Augmentation(), seed=0, number=0)
-            else:
-                inputs = self.corpus.stored_view(index, how, sheet.view)
+            view = self.corpus.view(
+                index,
+                Augmentation() if sheet.view is None else how,
+                seed=None,
+                number=sheet.view or 0,
+            )
             with torch.no_grad():
-                said = observe(network, inputs.to(dtype), names)
+                said = observe(network, view.inputs.to(dtype), names)
             answers = {**said.features, LOGITS: said.logits}
             return {tap: one[:asked] for tap, one in answers.items()}
 

@@ -268,7 +268,7 @@ def test_stopped_while_it_writes_it_sets_no_bytes_aside_for_good(given, tmp_path
     shelf = Shelf(tmp_path / "shelf")
     with closing(distill(images(), tmp_path / "cut", inputs=given, shelf=shelf)) as events:
         next(event for event in events if event.type == "answers.progress")
-    assert not list((tmp_path / "shelf").glob("*/reserved"))
+    assert not list((tmp_path / "shelf").glob("locks/*"))
     told = run(images(), tmp_path / "cut", given, shelf)
     run(images(), tmp_path / "whole", given)
     assert [event.reason for event in ready(told)] == ["written"]

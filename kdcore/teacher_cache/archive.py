@@ -123,11 +123,15 @@ class Archive:
         use: Lock | None = None,
         keep: Collection[str] = (),
     ) -> contextlib.AbstractContextManager[frozenset[str] | None]:
-        """Set the bytes of a network's sheets aside while they are written, as the shelf does."""
+        """Set the bytes of a network's sheets aside while they are written, as the shelf does.
+
+        What this run has read does not make way: its other stages and seeds will read it again.
+        """
         cache = self.cache(frozen)
         cache.write_about(self._about(frozen))  # first: what nobody can list, nobody counts
         sizes = {one.name(): size_of(one) for one in sheets}
-        return self.shelf.room(cache, sizes, use=use, keep=keep)
+        read = {name for key, name in self._checked if key == cache.key}
+        return self.shelf.room(cache, sizes, use=use, keep={*keep, *read})
 
     def wanted(
         self, taps: set[str], shapes: Shapes, how: Augmentation, precision: Precision

@@ -1,6 +1,5 @@
 """How those who write and read teacher caches keep out of each other's way, and within a budget."""
 
-import fcntl
 import os
 import threading
 import time
@@ -13,11 +12,11 @@ from test_teacher_cache import given, images, ready, run, warned
 
 from kdcore import distill
 from kdcore.events import Event
+from kdcore.run import prepare_run
 from kdcore.scribe import seconds_a_sample
 from kdcore.teacher_cache import sheet as sheets
 from kdcore.teacher_cache.about import About, SheetAbout
 from kdcore.teacher_cache.cache import Cache
-from kdcore.teacher_cache.locks import locked
 from kdcore.teacher_cache.shelf import Shelf
 
 __all__ = ["given"]  # a fixture that both files use
@@ -117,6 +116,22 @@ def test_the_sheets_of_a_teacher_make_way_oldest_first_and_beside_other_caches(t
         with shelf.room(ours, {"more": 9900}, use=use, keep=["kept"]) as room:
             assert room is None
         assert new.exists(), "nothing goes for what would not fit all the same"
+
+
+def test_what_this_run_has_read_does_not_make_way_for_its_other_stages(given, tmp_path):
+    root = tmp_path / "shelf"
+    recipe = images(teacher_cache=FULL)
+    prepare_run(recipe, tmp_path / "first", given, 0, shelf=Shelf(root))
+    (made,) = Shelf(root).caches()
+    more = about(samples=10)
+    cramped = Shelf(root, made.size() + sheets.size_of(more) - 100)
+    reads = prepare_run(recipe, tmp_path / "second", given, 0, shelf=cramped)
+    frozen = reads.frozen("teacher")
+    with made.using() as use:
+        with reads.archive.room(frozen, [more], use=use) as room:
+            assert room is None
+        with cramped.room(made, {"more": sheets.size_of(more)}, use=use) as room:
+            assert room, "another run may have it go"
 
 
 @pytest.mark.parametrize("why", ["read by another", "pinned", "not told that it is used"])
@@ -246,69 +261,6 @@ def test_the_digests_of_an_earlier_version_are_read(tmp_path):
         pass
     assert not asked
     assert sheets.check_sheet(ours, wanted) is None
-
-
-def test_no_lock_file_is_left_when_a_run_is_over(given, tmp_path):
-    shelf = Shelf(tmp_path / "shelf")
-    run(images(), tmp_path / "run", given, shelf)
-    (made,) = shelf.caches()
-    assert made.listed() is not None
-    assert list((shelf.root / "locks").iterdir()) == []
-
-
-def test_what_the_dead_have_left_is_cleared_by_the_next_who_comes(tmp_path):
-    ours = cache(tmp_path)
-    (tmp_path / "locks").mkdir()
-    dead = tmp_path / f"locks/{ours.key}.x.room"
-    dead.write_text('{"view0": 100}')
-    with Shelf(tmp_path).room(ours, {"view0": 100}) as room:
-        assert room == {"view0"}
-        assert not dead.exists()
-
-
-def test_a_lock_is_held_by_one_however_its_file_comes_and_goes(tmp_path):
-    inside, most, done = [0], [0], [0]
-
-    def take() -> None:
-        for _ in range(150):
-            with locked(tmp_path, "one", fcntl.LOCK_EX) as lock:
-                assert lock is not None
-                inside[0] += 1
-                most[0] = max(most[0], inside[0])
-                time.sleep(0)
-                inside[0] -= 1
-                done[0] += 1
-
-    takers = [threading.Thread(target=take, daemon=True) for _ in range(6)]
-    for taker in takers:
-        taker.start()
-    for taker in takers:
-        taker.join()
-    assert (most[0], done[0]) == (1, 900)
-    assert list((tmp_path / "locks").iterdir()) == []
-
-
-def test_who_waited_for_a_file_that_is_gone_holds_the_one_that_is_there(tmp_path):
-    path, held = tmp_path / "locks/one", threading.Event()
-
-    def wait() -> None:
-        with locked(tmp_path, "one", fcntl.LOCK_SH):
-            held.set()
-            release.wait()
-
-    release = threading.Event()
-    waiter = threading.Thread(target=wait, daemon=True)
-    with locked(tmp_path, "one", fcntl.LOCK_EX):
-        waiter.start()
-        time.sleep(0.05)
-        assert not held.is_set()
-    assert held.wait(10)
-    with locked(tmp_path, "one", fcntl.LOCK_EX | fcntl.LOCK_NB) as mine:
-        assert mine is None
-    assert path.exists()
-    release.set()
-    waiter.join()
-    assert not path.exists()
 
 
 @pytest.mark.parametrize(

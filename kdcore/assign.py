@@ -23,6 +23,8 @@ _EARNED_BACK: Final = 20_000
 def assign(stage: Stage, run: Run, taught_by: tuple[str, ...]) -> Lesson:
     """Return the lesson of a stage that the networks named `taught_by` teach."""
     labels, pool = training_set(stage, run.recipe, run.corpus, _teacher_best(stage, run))
+    # What a training may not see is not mixed into what it sees either.
+    partners = pool if len(pool) < len(labels) else None
     if taught_by:
         pool = _easiest_first(pool, labels, run, taught_by)
     return Lesson(
@@ -34,6 +36,7 @@ def assign(stage: Stage, run: Run, taught_by: tuple[str, ...]) -> Lesson:
         weighting=run.recipe.weighting,
         augmentation=_augmentation(stage, run),
         curriculum=run.recipe.curriculum if taught_by else Everything(),
+        partners=partners,
         inherits=run.networks[stage.inherits] if stage.inherits else None,
         precision=run.precision(stage.model, _batch(stage), "learn"),
         compiled=_compiled(stage, run),

@@ -8,29 +8,23 @@ up from then on: by later passes, other seeds, other jobs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
-import torch
-from torch import Tensor
-
 from kdcore.arithmetic import Precision
-from kdcore.errors import DiskFullError
-from kdcore.events import AnswersProgress, AnswersReady, Event, PhaseStarted, Warned
+from kdcore.events import AnswersReady, Event, PhaseStarted, Warned
 from kdcore.lesson import Lesson
 from kdcore.plan import Stage
 from kdcore.run import Run
+from kdcore.scribe import Scribe, Views, answers_of, bytes_of
 from kdcore.teacher_cache.about import SheetAbout
 from kdcore.teacher_cache.answers import Answering
 from kdcore.teacher_cache.archive import UNUSABLE, Frozen
-from kdcore.teacher_cache.sheet import OutOfRangeError, size_of
 from kdcore.teaching import teacher_taps
 
-_WAIT_SECONDS: Final = 0.2
-_TRIED: Final = 64
 _REASONS: Final = {
     "over_budget": (
         "{size:,} bytes of answers of {name} do not fit into the teacher cache's budget",
@@ -55,6 +49,7 @@ def consult(
 
     The caches that it reads stay on the shelf until `held` is closed.
     """
+    yield from run.archive.damage()  # met where a network was asked about samples as they are
     if not taught_by:
         return lesson
     teachers: list[Answering] = []
@@ -118,13 +113,17 @@ class _Question:
         key = (cache.key, *(one.name() for one in chain.from_iterable(views)))
         if failed := archive.failed.get(key):
             return None, failed
-        reading.enter_context(cache.using())
-        reason = "found"
-        if (yield from self._missing(frozen, views)):
+        use = reading.enter_context(cache.using())
+        reason, run = "found", self.run
+        how = self.lesson.augmentation
+        scribe = Scribe(archive, frozen, self.name, how, use, run.report_every)
+        missing = scribe.missing(views)
+        yield from archive.damage()
+        if missing:
             if before is None and not self._earned_back(views):
                 return None, "not_worth_it"
             yield PhaseStarted(phase="caching_teacher")
-            reason = yield from self._write(frozen, views)
+            reason = yield from scribe.write(views)
             yield PhaseStarted(phase="training")
         if reason in _REASONS:
             archive.failed[key] = reason
@@ -136,7 +135,7 @@ class _Question:
 
     def _warned(self, reason: str, more: str = "") -> Warned:
         message, hint = _REASONS[reason]
-        message = message.format(name=self.name, size=_bytes(self._views()))
+        message = message.format(name=self.name, size=bytes_of(self._views()))
         return Warned(
             code=f"teacher_cache_{reason}",
             message=f"{message}{more}; it is asked in every step",
@@ -149,6 +148,8 @@ class _Question:
             return "off"
         if how.changes and how.views == "fresh":
             return "fresh_views"
+        if how.mixes and self.lesson.partners is not None:
+            return "own_partners"
         if self.taps and not caching.features:
             return "features_off"
         return None
@@ -162,91 +163,14 @@ class _Question:
         batch = self.stage.training.per_device_train_batch_size
         return self.run.precision(self.run.models[self.name], batch, "answer")
 
-    def _earned_back(self, views: Sequence[Sequence[SheetAbout]]) -> bool:
+    def _earned_back(self, views: Views) -> bool:
         """Return whether the run asks for at least as many answers as there are to be written."""
         if self.run.recipe.teacher_cache.use == "always":
             return True
         asked = sum(
             stage.answers_asked for stage in self.run.plan if self.name in stage.link.taught_by
         )
-        return _answers(views) <= asked
-
-    def _write(
-        self, frozen: Frozen, views: Sequence[Sequence[SheetAbout]]
-    ) -> Generator[Event, None, str]:
-        """Write what is missing, or wait for whoever writes it; return the word for the outcome."""
-        cache = self.run.archive.cache(frozen)
-        while True:
-            with cache.building() as mine:
-                if mine:
-                    return (yield from self._write_missing(frozen, views))
-            yield self._progress(views, 0, 0.0, waiting=True)
-            time.sleep(_WAIT_SECONDS)
-
-    def _write_missing(
-        self, frozen: Frozen, views: Sequence[Sequence[SheetAbout]]
-    ) -> Generator[Event, None, str]:
-        archive, how = self.run.archive, self.lesson.augmentation
-        cache = archive.cache(frozen)
-        missing = yield from self._missing(frozen, views)
-        if not missing:
-            return "found"  # another run has written it meanwhile
-        if not archive.make_room(frozen, _bytes(missing)):
-            return "over_budget"
-        try:
-            ask = archive.asker(frozen, missing[0][0], how)
-            pace = _seconds_a_sample(ask, missing[0][0].samples)
-            yield self._progress(missing, 0, pace)
-            done, reported = 0, time.monotonic()
-            for sheets in missing:
-                for place in archive.write(frozen, sheets, how):
-                    if time.monotonic() - reported >= self.run.report_every:
-                        reported = time.monotonic()
-                        yield self._progress(missing, done + place, pace)
-                done += sheets[0].samples
-        except OutOfRangeError:
-            return "out_of_range"
-        except DiskFullError:
-            return "disk_full"
-        finally:
-            cache.reserve(0)
-        return "written"
-
-    def _missing(
-        self, frozen: Frozen, views: Sequence[Sequence[SheetAbout]]
-    ) -> Generator[Warned, None, list[list[SheetAbout]]]:
-        """Return the sheets that are not there as they should be, by view; tell what is damaged."""
-        cache = self.run.archive.cache(frozen)
-        missing: list[list[SheetAbout]] = []
-        for sheets in views:
-            faults = [self.run.archive.fault(cache, one) for one in sheets]
-            missing.append([one for one, fault in zip(sheets, faults, strict=True) if fault])
-            for fault in faults:
-                if fault not in {None, "absent"}:
-                    yield Warned(
-                        code="teacher_cache_damaged",
-                        message=f"{fault}; it is written anew",
-                        hint="look after the disk that the caches are on",
-                    )
-        return [sheets for sheets in missing if sheets]
-
-    def _progress(
-        self,
-        views: Sequence[Sequence[SheetAbout]],
-        done: int,
-        pace: float,
-        *,
-        waiting: bool = False,
-    ) -> AnswersProgress:
-        total = _answers(views)
-        return AnswersProgress(
-            teacher=self.name,
-            done=done,
-            total=total,
-            bytes=_bytes(views),
-            eta_seconds=(total - done) * pace,
-            waiting=waiting,
-        )
+        return answers_of(views) <= asked
 
     def _live(self, reason: str) -> AnswersReady:
         return AnswersReady(
@@ -261,38 +185,22 @@ class _Question:
     def _kept(
         self,
         frozen: Frozen,
-        views: Sequence[Sequence[SheetAbout]],
+        views: Views,
         reason: str,
         seconds: float,
     ) -> AnswersReady:
         cache = self.run.archive.cache(frozen)
         manifests = [cache.manifest(one.name()) for one in chain.from_iterable(views)]
         took = sum(manifest.seconds for manifest in manifests if manifest)
-        live = self.stage.answers_asked * took / _answers(views)
+        live = self.stage.answers_asked * took / answers_of(views)
         return self._live(reason).model_copy(
             update={
                 "answers": "kept",
                 "cache": cache.key,
                 "views": len(views),
-                "samples": _answers(views),
-                "bytes": _bytes(views),
+                "samples": answers_of(views),
+                "bytes": bytes_of(views),
                 "seconds": seconds,
                 "seconds_saved": live - seconds,
             }
         )
-
-
-def _answers(views: Sequence[Sequence[SheetAbout]]) -> int:
-    return sum(sheets[0].samples for sheets in views)
-
-
-def _bytes(views: Sequence[Sequence[SheetAbout]]) -> int:
-    return sum(map(size_of, chain.from_iterable(views)))
-
-
-def _seconds_a_sample(ask: Callable[[Tensor], object], samples: int) -> float:
-    """Time a few answers, which are thrown away: how long all will take is told before."""
-    few = torch.arange(min(samples, _TRIED))
-    began = time.monotonic()
-    ask(few)
-    return (time.monotonic() - began) / len(few)

@@ -14,6 +14,7 @@ from kdcore.arithmetic import as_images
 from kdcore.augment import augmented
 from kdcore.dataset import Augmentation, Dataset, Samples, Source
 from kdcore.errors import DataError
+from kdcore.mixing import Mix, drawn_mix, mixed
 from kdcore.tensors import HIDDEN
 
 _SPLIT_SEED = 0
@@ -23,6 +24,16 @@ _SHOWN = 5
 _MAX_CLASSES = 100_000
 _MAX_GAP = 2
 _PIECE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a network is shown of some samples."""
+
+    inputs: Tensor
+    """`(B, *shape)`, images with their channels last."""
+    mix: Mix | None
+    """What was mixed in, where the augmentation mixes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +54,34 @@ class Corpus:
         """Shape of one sample."""
         return tuple(self.train.inputs.shape[1:])
 
-    def view(self, index: Tensor, how: Augmentation, *, seed: int, number: int) -> Tensor:
-        """Return one view of training samples `(B,)`, images with their channels last."""
-        inputs = augmented(
-            self.train.inputs[index], index, how=how, seed=seed, view=number, black=self.black
-        )
-        return as_images(inputs)
+    def view(
+        self,
+        index: Tensor,
+        how: Augmentation,
+        *,
+        seed: int | None,
+        number: int,
+        among: Tensor | None = None,
+    ) -> View:
+        """Return one view of training samples `(B,)`; without a seed a stored one.
 
-    def stored_view(self, index: Tensor, how: Augmentation, number: int) -> Tensor:
-        """Return a view that is the same for every seed of every run."""
-        return self.view(index, how, seed=_STORED_SEED, number=number)
+        What is mixed in comes from all training samples, or from those of `among` `(M,)`.
+        """
+        seed = _STORED_SEED if seed is None else seed
+
+        def changed(which: Tensor) -> Tensor:
+            images = self.train.inputs[which]
+            return augmented(images, which, how=how, seed=seed, view=number, black=self.black)
+
+        if not how.mixes:
+            return View(as_images(changed(index)), None)
+        count = len(self.train.labels) if among is None else len(among)
+        mix = drawn_mix(
+            index, how=how, seed=seed, view=number, partners=count, size=self.input_shape[1:]
+        )
+        if among is not None:
+            mix = replace(mix, partner=among[mix.partner])
+        return View(as_images(mixed(changed(index), changed(mix.partner), mix)), mix)
 
     def student_labels(self, labelled: int | None, seed: int) -> Tensor:
         """Return the training labels `(N,)` that a student sees.

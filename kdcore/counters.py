@@ -17,7 +17,21 @@ _MASK32 = 0xFFFFFFFF
 
 
 def uniform(seed: int, stream: int, samples: Tensor, view: int) -> Tensor:
-    """Return numbers in [0, 1) of resolution 2^-24, one for each sample index `(B,)`.
+    """Return numbers in [0, 1) of resolution 2^-24, one for each sample index `(B,)`."""
+    return (_drawn(seed, stream, samples, view) >> 8).to(torch.float32) / 2**24
+
+
+def below(count: int, seed: int, stream: int, samples: Tensor, view: int) -> Tensor:
+    """Return whole numbers in [0, count), one for each sample index `(B,)`; count is below 2^31.
+
+    The high half of a product: exact on every device, and no number is favoured by more than
+    count / 2^32.
+    """
+    return (_drawn(seed, stream, samples, view) * count) >> 32
+
+
+def _drawn(seed: int, stream: int, samples: Tensor, view: int) -> Tensor:
+    """Return 32 random bits for each sample, held in int64.
 
     Three rounds of the 32-bit finaliser lowbias32 (hash-prospector, public domain) over the four
     counters.
@@ -26,7 +40,7 @@ def uniform(seed: int, stream: int, samples: Tensor, view: int) -> Tensor:
     state = _mix(torch.full_like(samples, (seed ^ (stream * 0x9E3779B9)) & _MASK32))
     for counter in (samples & _MASK32, samples >> 32, torch.full_like(samples, view & _MASK32)):
         state = _mix(state ^ counter)
-    return (state >> 8).to(torch.float32) / 2**24
+    return state
 
 
 def _mix(state: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -18,6 +18,9 @@ def _views_form(value: object) -> str:
     return "fresh" if isinstance(value, str) else "number"
 
 
+Alpha = Annotated[float, Field(ge=0, le=1000)]
+
+
 class Augmentation(Record):
     """Random changes of the training images, drawn anew for each view of each sample."""
 
@@ -25,6 +28,14 @@ class Augmentation(Record):
     """Shift the image by up to this many pixels each way, black coming in; 0 is off."""
     horizontal_flip: bool = False
     """Mirror half of the views."""
+    mixup: Alpha = 0.0
+    """Blend each image with another one, by a share from Beta(mixup, mixup); 0 is off. Labels are
+    blended alike, and a teacher is asked about the blend (arXiv:1710.09412, arXiv:2106.05237)."""
+    cutmix: Alpha = 0.0
+    """Paste a box of another image into each one, its area a share from Beta(cutmix, cutmix); 0 is
+    off, and beside mixup each view takes one of the two, evenly (arXiv:1905.04899)."""
+    mixup_prob: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the views that mixup or cutmix changes."""
     views: Annotated[
         Annotated[int, Field(ge=1, le=1000), Tag("number")]
         | Annotated[Literal["fresh"], Tag("fresh")],
@@ -37,7 +48,20 @@ class Augmentation(Record):
     @property
     def changes(self) -> bool:
         """Whether a view differs from the image."""
-        return bool(self.crop_padding) or self.horizontal_flip
+        return bool(self.crop_padding) or self.horizontal_flip or self.mixes
+
+    @property
+    def mixes(self) -> bool:
+        """Whether a view may be made of two images."""
+        return bool(self.mixup or self.cutmix) and bool(self.mixup_prob)
+
+    def what_changes(self) -> dict[str, Any]:
+        """Return what makes a view, as it is written beside kept answers: equal views, equal text.
+
+        Mixes stand in it where there are any, so that views without are found as they were named.
+        """
+        unread = {"views"} | (set[str]() if self.mixes else {"mixup", "cutmix", "mixup_prob"})
+        return self.model_dump(mode="json", exclude=unread)
 
 
 class Dataset(Entry):

@@ -133,9 +133,10 @@ class AnswersReady(_Event):
     teacher: str
     answers: Literal["kept", "live"]
     reason: str
-    """`found` or `written` where they are kept; else `off`, `fresh_views`, `features_off`,
-    `not_worth_it`, `over_budget`, `out_of_range`, `disk_full`, `unusable`, or `settled` where an
-    earlier attempt had asked live."""
+    """`found` or `written` where they are kept; else `off`, `fresh_views`, `own_partners`
+    where images are mixed with those of this training alone, `features_off`, `not_worth_it`,
+    `over_budget`, `out_of_range`, `disk_full`, `unusable`, or `settled` where an earlier attempt
+    had asked live."""
     precision: str
     """Numbers that the teacher computes in."""
     cache: str | None = None

@@ -10,6 +10,8 @@ from kdcore.tensors import HIDDEN
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from kdcore.tensors import Batch
+
 
 def kl_divergence(teacher_log_probs: Tensor, student_log_probs: Tensor) -> Tensor:
     """Return KL(teacher || student) of each row, log-probabilities `(B, C)` -> `(B,)`, in nats."""
@@ -45,6 +47,32 @@ def pooled(maps: Tensor, size: tuple[int, int]) -> Tensor:
         return F.adaptive_avg_pool2d(maps, size)
     # The same numbers, and a gradient that is deterministic on every device.
     return F.avg_pool2d(maps, (height // size[0], width // size[1]))
+
+
+def labels_loss(
+    logits: Tensor, batch: Batch, *, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Return the cross-entropy of logits `(B, C)` with the known part of each label, and that part.
+
+    Both `(B,)`, the first in nats. The label of a mixed image is both labels by their shares; a
+    hidden label has no part, so that what is left counts with its own share.
+    """
+
+    def one(labels: Tensor, share: Tensor | float) -> tuple[Tensor, Tensor]:
+        loss = F.cross_entropy(
+            widened(logits),
+            labels,
+            ignore_index=HIDDEN,
+            label_smoothing=label_smoothing,
+            reduction="none",
+        )
+        return loss * share, (labels != HIDDEN) * share
+
+    if batch.mixed is None:
+        return one(batch.labels, 1.0)
+    own, known = one(batch.labels, batch.mixed.own)
+    other, also_known = one(batch.mixed.labels, 1 - batch.mixed.own)
+    return own + other, known + also_known
 
 
 def targets(labels: Tensor, teacher_logits: Tensor) -> Tensor:

@@ -18,6 +18,9 @@ class Learner(Entry):
 
     needs_labels: ClassVar[bool] = False
     """True where labels are read; a hidden one is left out, or the teacher's guess is taken."""
+    mixes_labels: ClassVar[bool] = False
+    """True where the label of a mixed image is read as both labels by their shares; whoever reads
+    labels otherwise is refused beside mixup and cutmix."""
     needs_indices: ClassVar[bool] = False
     """True where something is remembered by sample."""
 

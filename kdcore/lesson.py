@@ -18,7 +18,7 @@ from kdcore.plan import Stage, steps_per_epoch
 from kdcore.runtime import derive_seed
 from kdcore.teacher_cache.answers import Answering
 from kdcore.temperature import Temperature
-from kdcore.tensors import Batch
+from kdcore.tensors import Batch, Mixed
 from kdcore.weighting import Weighting
 
 
@@ -36,6 +36,8 @@ class Lesson:
     weighting: Weighting
     augmentation: Augmentation
     curriculum: Curriculum
+    partners: Tensor | None = None
+    """`(M,)`, ascending: the samples that may be mixed into another one, where not all may."""
     inherits: nn.Sequential | None = None
     """The network that the model takes weights from."""
     precision: Precision = "float32"
@@ -55,13 +57,14 @@ def draw(step: int, stage: Stage, lesson: Lesson) -> Batch:
     place = step - lap.first_step
     index = _order(lesson, stage.seed, lap)[place * size : (place + 1) * size]
     how = lesson.augmentation
+    seed, number, stored = stage.seed, lap.number, 0
     if how.changes and how.views != "fresh":
-        stored = (lap.number + stage.seed) % how.views
-        inputs = lesson.corpus.stored_view(index, how, stored)
-    else:
-        stored = 0
-        inputs = lesson.corpus.view(index, how, seed=stage.seed, number=lap.number)
-    return Batch(inputs, lesson.labels[index], index, view=lap.number, stored=stored)
+        seed, number = None, (lap.number + stage.seed) % how.views
+        stored = number
+    view = lesson.corpus.view(index, how, seed=seed, number=number, among=lesson.partners)
+    mix = view.mix and Mixed(lesson.labels[view.mix.partner], view.mix.own)
+    labels = lesson.labels[index]
+    return Batch(view.inputs, labels, index, view=lap.number, stored=stored, mixed=mix)
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,7 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
 def cautions(run: Run) -> Iterator[Warned]:
     """Warn of what is allowed, and probably not meant."""
     yield from run.threads.cautions()
+    yield from run.archive.damage()
     sizes = {stage.name: _parameters(stage, run.corpus) for stage in run.plan}
     if TEACHER in run.networks:
         sizes[TEACHER] = count_parameters(run.networks[TEACHER])

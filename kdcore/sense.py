@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from kdcore.errors import RecipeError
 from kdcore.gate import Gate
+from kdcore.learned import Learner
 from kdcore.reach import unreached
 from kdcore.temperatures.fixed import Fixed
 from kdcore.weighting import Weighting
@@ -14,6 +15,7 @@ from kdcore.weighting import Weighting
 if TYPE_CHECKING:
     from kdcore.recipe import Recipe
 
+_IMAGE_DIMENSIONS = 3
 _NEED_A_BASELINE = {"baseline.accuracy", "uplift", "uplift.low"}
 
 
@@ -56,6 +58,41 @@ def weights_reach_a_term(recipe: Recipe) -> None:
             hint="add an objective such as kd, or leave the weighting out",
             pointer="/weighting",
         )
+
+
+def images_can_be_changed(recipe: Recipe) -> None:
+    """Refuse changes of images where the data is known to be none."""
+    form = recipe.data.form()
+    if recipe.data.augmentation.changes and form and len(form[0]) != _IMAGE_DIMENSIONS:
+        raise RecipeError(
+            "found changes of images in data.augmentation, and samples of shape "
+            f"{form[0]}; expected images (channels, height, width)",
+            hint="leave data.augmentation out",
+            pointer="/data/augmentation",
+        )
+
+
+def mixed_labels_are_understood(recipe: Recipe) -> None:
+    """Refuse mixed images beside what tells the label's class from all others.
+
+    What follows the teacher's answers alone follows those on the mixed image, and cross-entropy
+    takes both labels by their shares. A formula with one target class has no meaning for two.
+    """
+    if not recipe.data.augmentation.mixes:
+        return
+    axes: dict[str, Learner] = {
+        f"/objectives/{place}": one for place, one in enumerate(recipe.objectives)
+    }
+    axes |= {"/temperature": recipe.temperature, "/weighting": recipe.weighting}
+    for pointer, one in axes.items():
+        if one.needs_indices or (one.needs_labels and not one.mixes_labels):
+            raise RecipeError(
+                f"found {one.name} and images that are mixed (mixup, cutmix): {one.name} reads one "
+                "label a sample, and a mixed image has two; expected what follows the teacher's "
+                "answers alone, such as kd, beside cross_entropy, which takes both by their shares",
+                hint="set mixup and cutmix to 0, or take kd, dist or an objective on features",
+                pointer=pointer,
+            )
 
 
 def batches_are_large_enough(recipe: Recipe) -> None:
@@ -163,6 +200,8 @@ CHECKS: Final[tuple[Callable[[Recipe], None], ...]] = (
     somebody_teaches,
     temperature_is_read,
     weights_reach_a_term,
+    images_can_be_changed,
+    mixed_labels_are_understood,
     batches_are_large_enough,
     route_is_known,
     midpoint_is_known,

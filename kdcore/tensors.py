@@ -14,6 +14,16 @@ HIDDEN = -1
 
 
 @dataclass(frozen=True, slots=True)
+class Mixed:
+    """What was mixed into the samples of a batch."""
+
+    labels: Tensor
+    """`(B,)` of the samples that were mixed in, in [0, C), or `HIDDEN`."""
+    own: Tensor
+    """`(B,)` in [0, 1], float32: how much of each sample is still its own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What a step sees of the data."""
 
@@ -28,6 +38,8 @@ class Batch:
     stored: int = 0
     """Number of the stored view that the inputs are, where views are stored: a teacher's kept
     answers are looked up by (index, stored)."""
+    mixed: Mixed | None = None
+    """Where inputs are mixed: `labels` is then what the samples' own share is labelled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from stillhouse.commands.catalogue import methods
 from stillhouse.commands.files import download, report
 from stillhouse.commands.jobs import cancel, list_jobs, retry, show
 from stillhouse.commands.submit import submit
+from stillhouse.commands.teacher_caches import teacher_caches
 from stillhouse.commands.up import up
 from stillhouse.commands.watch import wait, watch
 from stillhouse.errors import StillhouseError
@@ -39,6 +40,7 @@ app.command(rich_help_panel="Jobs")(retry)
 app.command(rich_help_panel="Results")(download)
 app.command(rich_help_panel="Results")(report)
 app.command(rich_help_panel="Catalogue")(methods)
+app.add_typer(teacher_caches, name="teacher-caches", rich_help_panel="Teacher caches")
 
 
 def _print_version(wanted: bool) -> None:

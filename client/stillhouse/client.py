@@ -31,6 +31,7 @@ from stillhouse.bodies import (
 from stillhouse.download import Fetch, Received
 from stillhouse.errors import SpecError, WaitTimedOut
 from stillhouse.stream import Following
+from stillhouse.teacher_caches import TeacherCaches
 from stillhouse.transport import Transport
 
 _LONG_POLL_SECONDS = 30
@@ -65,6 +66,7 @@ class Client:
             headers={"User-Agent": "stillhouse-python"},
         )
         self._transport = Transport(self._http, patience_seconds)
+        self.teacher_caches = TeacherCaches(self._transport)
 
     @property
     def url(self) -> str:

@@ -32,14 +32,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 from pydantic import Field, JsonValue, SerializeAsAny
 
 from kdcore.errors import RecipeError
-from kdcore.functional import widened
-from kdcore.lazy import F, torch
+from kdcore.functional import labels_loss, widened
 from kdcore.lazy import nn as layers
+from kdcore.lazy import torch
 from kdcore.method import Method, Pair
 from kdcore.model import Model
 from kdcore.objective import Objective, Tutor
 from kdcore.stages import last_map, named
-from kdcore.tensors import HIDDEN, Taps
+from kdcore.tensors import Taps
 from kdcore.training import Training
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class _MaskLearning(Objective):
 
     needs_teacher: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = True
+    mixes_labels: ClassVar[bool] = True
 
     def taps(self, sizes: Sizes) -> Taps:
         """Read the masks."""
@@ -132,9 +133,7 @@ class _MaskLearning(Objective):
 
     def loss(self, seen: Seen, softened: Softened, heads: nn.Module | None) -> Tensor:
         """See the formula of this file; a sample without a label has no first term."""
-        task = F.cross_entropy(
-            widened(seen.student.logits), seen.batch.labels, ignore_index=HIDDEN, reduction="none"
-        )
+        task, _ = labels_loss(seen.student.logits, seen.batch)
         _, masks, _ = split(
             seen.student.features[_MASKS], tokens=self.tokens, weighted=self.weighted
         )

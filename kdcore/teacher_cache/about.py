@@ -73,7 +73,7 @@ class Manifest(_Record):
     shards: list[str]
     """sha256 of each shard, in order."""
     seconds: float
-    """Spent on asking the teacher."""
+    """Spent on asking the teacher, over all attempts; lost work is not in it."""
 
 
 class Listed(_Record):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -16,10 +16,13 @@ from kdcore.caching import Caching
 from kdcore.corpus import Corpus
 from kdcore.dataset import Augmentation, Dataset, Samples
 from kdcore.errors import DiskFullError
+from kdcore.events import Warned
 from kdcore.model import Model
 from kdcore.network import observe, predict, weights_bytes
 from kdcore.teacher_cache.about import About, SheetAbout
 from kdcore.teacher_cache.answers import LOGITS, Kept
+from kdcore.teacher_cache.cache import Cache
+from kdcore.teacher_cache.locks import Lock
 from kdcore.teacher_cache.sheet import (
     OutOfRangeError,
     check_sheet,
@@ -27,7 +30,7 @@ from kdcore.teacher_cache.sheet import (
     size_of,
     write_sheets,
 )
-from kdcore.teacher_cache.shelf import Cache, Shelf
+from kdcore.teacher_cache.shelf import Shelf
 from kdcore.tensors import Shapes
 
 Part: TypeAlias = Literal["train", "validation", "test"]
@@ -59,6 +62,8 @@ class Archive:
     failed: dict[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
     """What could not be kept in this run, and why: it is not tried for every seed anew."""
     _abouts: dict[nn.Sequential, About] = field(default_factory=dict[nn.Sequential, About])
+    _damage: dict[str, bool] = field(default_factory=dict[str, bool])
+    """What was found damaged, and whether that was told."""
     _checked: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     _copies: dict[tuple[nn.Sequential, Precision], nn.Sequential] = field(
         default_factory=dict[tuple[nn.Sequential, Precision], nn.Sequential]
@@ -87,7 +92,7 @@ class Archive:
         with cache.using():
             if self.fault(cache, about) is not None:
                 return None
-            cache.touch()
+            cache.touch([about.name()])
             everything = torch.arange(about.samples, device=self.device)
             return open_sheet(cache, about, self.device)[everything]
 
@@ -105,19 +110,28 @@ class Archive:
 
     def _remember(self, frozen: Frozen, about: SheetAbout, logits: Tensor) -> None:
         cache = self.cache(frozen)
-        with cache.using(), cache.building() as mine:
-            if mine and self.make_room(frozen, size_of(about)):
-                try:
-                    for _ in write_sheets(cache, [about], lambda index: {LOGITS: logits[index]}):
-                        pass
-                finally:
-                    cache.reserve(0)
+        with cache.using(), self.room(frozen, [about]) as mine:
+            if mine:
+                for _ in write_sheets(cache, [about], lambda index: {LOGITS: logits[index]}):
+                    pass
 
-    def make_room(self, frozen: Frozen, size: int) -> bool:
-        """Set bytes aside for a network's answers, as the shelf does."""
+    def room(
+        self,
+        frozen: Frozen,
+        sheets: Sequence[SheetAbout],
+        *,
+        use: Lock | None = None,
+        keep: Collection[str] = (),
+    ) -> contextlib.AbstractContextManager[frozenset[str] | None]:
+        """Set the bytes of a network's sheets aside while they are written, as the shelf does.
+
+        What this run has read does not make way: its other stages and seeds will read it again.
+        """
         cache = self.cache(frozen)
         cache.write_about(self._about(frozen))  # first: what nobody can list, nobody counts
-        return self.shelf.make_room(cache, size)
+        sizes = {one.name(): size_of(one) for one in sheets}
+        read = {name for key, name in self._checked if key == cache.key}
+        return self.shelf.room(cache, sizes, use=use, keep={*keep, *read})
 
     def wanted(
         self, taps: set[str], shapes: Shapes, how: Augmentation, precision: Precision
@@ -127,7 +141,7 @@ class Archive:
         numbers: Sequence[int | None] = [None]
         if how.changes and how.views != "fresh":
             numbers = range(how.views)
-        changes = how.model_dump(mode="json", exclude={"views"})
+        changes = how.what_changes()
         shapes = {**shapes, LOGITS: (classes,)}
         return [
             [
@@ -157,7 +171,20 @@ class Archive:
         fault = check_sheet(cache, about)
         if fault is None:
             self._checked.add((cache.key, about.name()))
+        elif fault != "absent":
+            self._damage.setdefault(fault, False)
         return fault
+
+    def damage(self) -> Iterator[Warned]:
+        """Tell once of each sheet that was found damaged since it was last asked."""
+        for fault, told in list(self._damage.items()):
+            if not told:
+                self._damage[fault] = True
+                yield Warned(
+                    code="teacher_cache_damaged",
+                    message=f"{fault}; it is written anew",
+                    hint="look after the disk that the caches are on",
+                )
 
     def write(
         self, frozen: Frozen, sheets: Sequence[SheetAbout], how: Augmentation
@@ -185,12 +212,14 @@ class Archive:
         def ask(index: Tensor) -> dict[str, Tensor]:
             asked = len(index)
             index = torch.cat([index, index[:1].expand(max(_FEWEST - asked, 0))]).to(self.device)
-            if sheet.view is None:
-                inputs = self.corpus.view(index, Augmentation(), seed=0, number=0)
-            else:
-                inputs = self.corpus.stored_view(index, how, sheet.view)
+            view = self.corpus.view(
+                index,
+                Augmentation() if sheet.view is None else how,
+                seed=None,
+                number=sheet.view or 0,
+            )
             with torch.no_grad():
-                said = observe(network, inputs.to(dtype), names)
+                said = observe(network, view.inputs.to(dtype), names)
             answers = {**said.features, LOGITS: said.logits}
             return {tap: one[:asked] for tap, one in answers.items()}
 
@@ -203,9 +232,10 @@ class Archive:
             OSError: one is not there any more.
         """
         cache = self.cache(frozen)
-        cache.touch()
         sheets = [one for view in views for one in view]
-        key = (cache.key, *(one.name() for one in sheets))
+        names = [one.name() for one in sheets]
+        cache.touch(names)
+        key = (cache.key, *names)
         if key not in self._opened:
             resident = sum(map(size_of, sheets)) <= _RESIDENT
             opened = [

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, Final, cast
@@ -22,7 +23,7 @@ from torch import Tensor
 from kdcore.errors import KdcoreError
 from kdcore.files import write_file
 from kdcore.teacher_cache.about import Manifest, SheetAbout
-from kdcore.teacher_cache.shelf import MANIFEST, Cache
+from kdcore.teacher_cache.cache import MANIFEST, Cache
 
 BATCH: Final = 256
 """Samples that are asked about at once; it divides the samples of every shard."""
@@ -64,11 +65,12 @@ def write_sheets(
         OutOfRangeError: a number cannot be kept as it is to be kept.
         OSError, DiskFullError: it cannot be written; what is finished stays.
     """
-    samples, seconds = sheets[0].samples, 0.0
+    samples = sheets[0].samples
     for one in sheets:
         (cache.folder / one.name() / MANIFEST).unlink(missing_ok=True)
     missing = {one.tap: _missing_shards(cache, one) for one in sheets}
     parts: dict[str, list[dict[str, Tensor]]] = {one.tap: [] for one in sheets}
+    seconds = {one.tap: 0.0 for one in sheets}
     for first in range(0, samples, BATCH):
         last = min(first + BATCH, samples)
         wanted = [one for one in sheets if first // rows_of(one) in missing[one.tap]]
@@ -78,16 +80,21 @@ def write_sheets(
         said = answer(torch.arange(first, last))
         for one in wanted:
             parts[one.tap].append(_packed(said[one.tap], one))
-        seconds += time.monotonic() - began
+        took = time.monotonic() - began
         for one in wanted:
+            seconds[one.tap] += took / len(wanted)
             if last % rows_of(one) == 0 or last == samples:
-                _write_shard(cache, one, first // rows_of(one), parts[one.tap])
-                parts[one.tap] = []
+                place = first // rows_of(one)
+                _write_shard(cache, one, place, parts[one.tap], seconds[one.tap])
+                parts[one.tap], seconds[one.tap] = [], 0.0
         yield last
     for one in sheets:
-        digests = [_digest(cache, one, place) for place in range(_shards(one))]
+        written = [_written(cache, one, place) for place in range(_shards(one))]
         manifest = Manifest(
-            sheet=one, rows=rows_of(one), shards=digests, seconds=seconds / len(sheets)
+            sheet=one,
+            rows=rows_of(one),
+            shards=[digest for digest, _ in written],
+            seconds=sum(took for _, took in written),
         )
         write_file(cache.folder / one.name() / MANIFEST, manifest.model_dump_json().encode())
 
@@ -97,18 +104,23 @@ def _missing_shards(cache: Cache, about: SheetAbout) -> set[int]:
     return {
         place
         for place in range(_shards(about))
-        if _digest(cache, about, place) != _sha256(_shard(cache, about, place))
+        if _written(cache, about, place)[0] != _sha256(_shard(cache, about, place))
     }
 
 
 def _write_shard(
-    cache: Cache, about: SheetAbout, place: int, parts: Sequence[Mapping[str, Tensor]]
+    cache: Cache,
+    about: SheetAbout,
+    place: int,
+    parts: Sequence[Mapping[str, Tensor]],
+    seconds: float,
 ) -> None:
     joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     content = safetensors_bytes(joined)
     shard = _shard(cache, about, place)
     # The digest first: a shard that is there has one.
-    write_file(shard.with_suffix(".sha256"), hashlib.sha256(content).hexdigest().encode())
+    record = f"{hashlib.sha256(content).hexdigest()} {seconds:.3f}"
+    write_file(shard.with_suffix(".sha256"), record.encode())
     write_file(shard, content)
 
 
@@ -130,14 +142,21 @@ def check_sheet(cache: Cache, about: SheetAbout) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """An open sheet."""
+    """An open sheet; a copy for another process opens it there."""
 
+    cache: Cache
     about: SheetAbout
     shards: list[dict[str, Tensor]]
     """Memory-mapped, or one of them on the device."""
     rows: int
     """Samples in each shard but the last."""
     device: torch.device
+    resident: bool
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        """Hand over where it is, and not what is in it."""
+        opened = partial(open_sheet, resident=self.resident)
+        return opened, (self.cache, self.about, self.device)
 
     def __getitem__(self, index: Tensor) -> Tensor:
         """Return the answers to samples `(B,)` as float32 `(B, *shape)` on the device."""
@@ -189,7 +208,7 @@ def open_sheet(
     if resident and (len(shards) > 1 or device.type != "cpu"):
         names = list(shards[0])
         shards = [{name: torch.cat([one[name] for one in shards]).to(device) for name in names}]
-    return Sheet(about, shards, rows_of(about), device)
+    return Sheet(cache, about, shards, rows_of(about), device, resident)
 
 
 def rows_of(about: SheetAbout) -> int:
@@ -246,12 +265,13 @@ def _log(count: int) -> float:
     return float(torch.tensor(float(count)).log())
 
 
-def _digest(cache: Cache, about: SheetAbout, place: int) -> str:
-    """Return the digest that a shard was written with."""
+def _written(cache: Cache, about: SheetAbout, place: int) -> tuple[str, float]:
+    """Return the digest that a shard was written with, and the seconds that its answers took."""
     try:
-        return _shard(cache, about, place).with_suffix(".sha256").read_text()
+        digest, *took = _shard(cache, about, place).with_suffix(".sha256").read_text().split()
+        return digest, float(*took)  # an earlier version did not tell the seconds
     except (OSError, ValueError):
-        return "none"
+        return "none", 0.0
 
 
 def _sha256(file: Path) -> str:

@@ -2,8 +2,10 @@
 
     <root>/<key>/about.json          whose answers, about which data
     <root>/<key>/<sheet>/            one table of answers: shards, their digests, a manifest
-    <root>/<key>/{pinned,used,reserved}  stays; when it was read; bytes of whoever writes
-    <root>/locks/<key>.build .use    who writes, who reads; they go with their process
+    <root>/<key>/{pinned,used}       stays; when it was read
+    <root>/locks/<key>.use           who reads or writes
+    <root>/locks/<key>.<one>.room    sheets that somebody writes; locked, or left by the dead
+    <root>/locks/shelf               who makes room
 
 It needs no torch, so that whoever lists or removes caches need not have it.
 """
@@ -12,24 +14,21 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import re
 import shutil
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from kdcore.errors import KdcoreError
-from kdcore.files import disk_full_is_named, write_file
-from kdcore.teacher_cache.about import KEY_DIGITS, About, Listed, Manifest
+from kdcore.teacher_cache.about import KEY_DIGITS, Listed
+from kdcore.teacher_cache.cache import ABOUT, Cache
+from kdcore.teacher_cache.locks import Lock, locked
 
 DEFAULT_BUDGET = 20 * 2**30
-MANIFEST = "manifest.json"
-_ABOUT, _PINNED, _USED, _RESERVED = "about.json", "pinned", "used", "reserved"
 _GONE = "gone"
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_DIGITS}}}")
 
@@ -42,108 +41,12 @@ class CacheBusyError(KdcoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Cache:
-    """One folder of the shelf: all that one teacher said of one data set."""
+class _Stale:
+    """What may make way."""
 
-    root: Path
-    key: str
-
-    @property
-    def folder(self) -> Path:
-        """Where its sheets are."""
-        return self.root / self.key
-
-    def write_about(self, about: About) -> None:
-        """Say whose it is."""
-        if not (self.folder / _ABOUT).exists():
-            write_file(self.folder / _ABOUT, about.model_dump_json(indent=1).encode())
-
-    def touch(self) -> None:
-        """Note that it was used now; the oldest unused cache goes first."""
-        with contextlib.suppress(OSError):
-            (self.folder / _USED).touch()
-
-    @property
-    def pinned(self) -> bool:
-        """Whether it stays, whatever the budget."""
-        return (self.folder / _PINNED).exists()
-
-    def pin(self, *, pinned: bool) -> None:
-        """Keep it for good, or no longer."""
-        if pinned:
-            write_file(self.folder / _PINNED, b"")
-        else:
-            (self.folder / _PINNED).unlink(missing_ok=True)
-
-    def manifest(self, sheet: str) -> Manifest | None:
-        """Return what is known of a finished sheet."""
-        return _read_manifest(self.folder / sheet / MANIFEST)
-
-    def using(self) -> contextlib.AbstractContextManager[bool]:
-        """Keep it from being removed while it is read."""
-        return locked(self.root, f"{self.key}.use", fcntl.LOCK_SH)
-
-    def building(self) -> contextlib.AbstractContextManager[bool]:
-        """Be the one who adds sheets; gives False where somebody else is."""
-        return locked(self.root, f"{self.key}.build", fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def size(self) -> int:
-        """Return the bytes on the disk, or those that are set aside where these are more."""
-        return max(self._bytes(), self._reserved())
-
-    def _bytes(self) -> int:
-        return sum(map(_bytes_of, _files(self.folder)))
-
-    def _reserved(self) -> int:
-        """Return the bytes that somebody who is at work has set aside."""
-        with self.building() as nobody:
-            if nobody:
-                return 0
-        try:
-            return int((self.folder / _RESERVED).read_text())
-        except (OSError, ValueError):
-            return 0
-
-    def reserve(self, size: int) -> None:
-        """Set bytes aside before they are written; 0 when all is written."""
-        if size:
-            write_file(self.folder / _RESERVED, str(size).encode())
-        else:
-            (self.folder / _RESERVED).unlink(missing_ok=True)
-
-    def used_at(self) -> float:
-        """Return when it was last used, in seconds since the epoch."""
-        for name in (_USED, _ABOUT):
-            with contextlib.suppress(OSError):
-                return (self.folder / name).stat().st_mtime
-        return 0.0
-
-    def listed(self) -> Listed | None:
-        """Return what it is; None where it is no cache, or just goes."""
-        try:
-            about = About.model_validate_json((self.folder / _ABOUT).read_bytes())
-            created = (self.folder / _ABOUT).stat().st_mtime
-        except (OSError, ValidationError):
-            return None
-        in_use = not self.is_free()
-        manifests = [_read_manifest(path) for path in sorted(self.folder.glob(f"*/{MANIFEST}"))]
-        known = [manifest for manifest in manifests if manifest]
-        return Listed(
-            key=self.key,
-            about=about,
-            bytes=self._bytes(),
-            seconds=sum(manifest.seconds for manifest in known),
-            sheets=[manifest.sheet for manifest in known],
-            created_at=datetime.fromtimestamp(created, UTC),
-            used_at=datetime.fromtimestamp(self.used_at(), UTC),
-            pinned=self.pinned,
-            in_use=in_use,
-        )
-
-    def is_free(self) -> bool:
-        """Return whether nobody reads it at this moment."""
-        with locked(self.root, f"{self.key}.use", fcntl.LOCK_EX | fcntl.LOCK_NB) as free:
-            return free
+    used_at: float
+    size: int
+    remove: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +55,7 @@ class Shelf:
 
     root: Path
     budget_bytes: int = DEFAULT_BUDGET
-    """More than this is not kept; the oldest unused caches make room."""
+    """More than this is not kept; what was not used for longest makes room."""
 
     def cache(self, key: str) -> Cache:
         """Return a cache by its key, whether it is there or not."""
@@ -160,7 +63,7 @@ class Shelf:
 
     def caches(self) -> Iterator[Cache]:
         """Return all caches."""
-        for about in sorted(self.root.glob(f"*/{_ABOUT}")):
+        for about in sorted(self.root.glob(f"*/{ABOUT}")):
             if _KEY.fullmatch(about.parent.name):
                 yield Cache(self.root, about.parent.name)
 
@@ -169,26 +72,64 @@ class Shelf:
         found = [listed for cache in self.caches() if (listed := cache.listed())]
         return sorted(found, key=lambda listed: listed.used_at, reverse=True)
 
-    def make_room(self, cache: Cache, size: int) -> bool:
-        """Set `size` bytes aside for a cache, others making room; False where there is none."""
-        with locked(self.root, "shelf", fcntl.LOCK_EX):
-            shutil.rmtree(self.root / _GONE, ignore_errors=True)  # what a killed removal left
-            sizes = {other: other.size() for other in self.caches() if other.key != cache.key}
-            needed = cache.size() + size
-            free = self.budget_bytes - needed - sum(sizes.values())
-            idle = [other for other in sizes if not other.pinned and other.is_free()]
-            if free + sum(sizes[other] for other in idle) < 0:
+    @contextlib.contextmanager
+    def room(
+        self,
+        cache: Cache,
+        sheets: Mapping[str, int],
+        *,
+        use: Lock | None = None,
+        keep: Collection[str] = (),
+    ) -> Generator[frozenset[str] | None]:
+        """Set the bytes of sheets aside while the caller writes them, others making room.
+
+        Gives the sheets that the caller is to write: those that nobody else is at work on, so none
+        where others write them all. Gives None where there is no room. With the lock by which the
+        caller uses the cache its other sheets make room as well, but those to `keep`.
+        """
+        with ExitStack() as held:
+            with locked(self.root, "shelf", fcntl.LOCK_EX):
+                promised = cache.promised()
+                mine = {name: size for name, size in sheets.items() if name not in promised}
+                fits = not mine or self._make_room(cache, mine, use, {*keep, *sheets, *promised})
+                if mine and fits:
+                    held.enter_context(cache.promising(mine))
+            yield frozenset(mine) if fits else None
+
+    def _make_room(
+        self, cache: Cache, sheets: Mapping[str, int], use: Lock | None, keep: Collection[str]
+    ) -> bool:
+        """Return whether sheets fit, once what was not used for longest is gone."""
+        shutil.rmtree(self.root / _GONE, ignore_errors=True)  # what a killed removal left
+        others = {other: other.size() for other in self.caches() if other.key != cache.key}
+        free = self.budget_bytes - cache.size() - cache.to_come(sheets) - sum(others.values())
+        if free >= 0:
+            return True
+        stale = [
+            _Stale(other.used_at(), size, partial(self._remove, other))
+            for other, size in others.items()
+            if not other.pinned and other.is_free()
+        ]
+        with ExitStack() as held:
+            ours = use is not None and not cache.pinned and held.enter_context(use.alone())
+            stale += [
+                _Stale(
+                    cache.used_at(sheet),
+                    cache.bytes(sheet),
+                    partial(self._discard, cache.folder / sheet),
+                )
+                for sheet in (cache.sheets() if ours else ())
+                if sheet not in keep
+            ]
+            if free + sum(one.size for one in stale) < 0:
                 return False  # nothing is removed where that would not suffice
-            for other in sorted(idle, key=Cache.used_at):
+            for one in sorted(stale, key=lambda one: one.used_at):
                 if free >= 0:
                     break
                 with contextlib.suppress(CacheBusyError):
-                    self.remove(other.key)
-                    free += sizes[other]
-            if free < 0:
-                return False
-            cache.reserve(needed)
-            return True
+                    one.remove()
+                    free += one.size
+        return free >= 0
 
     def remove(self, key: str) -> None:
         """Remove a cache; nothing happens where it is not there.
@@ -196,51 +137,21 @@ class Shelf:
         Raises:
             CacheBusyError: it is pinned, or in use.
         """
-        cache = self.cache(key)
-        with locked(self.root, f"{key}.use", fcntl.LOCK_EX | fcntl.LOCK_NB) as unused:
+        with locked(self.root, "shelf", fcntl.LOCK_EX):
+            self._remove(self.cache(key))
+
+    def _remove(self, cache: Cache) -> None:
+        with locked(self.root, f"{cache.key}.use", fcntl.LOCK_EX | fcntl.LOCK_NB) as unused:
             if cache.pinned:
-                raise CacheBusyError(f"teacher cache {key} is pinned")
-            if not unused:
-                raise CacheBusyError(f"teacher cache {key} is in use")
+                raise CacheBusyError(f"teacher cache {cache.key} is pinned")
+            if unused is None:
+                raise CacheBusyError(f"teacher cache {cache.key} is in use")
             if cache.folder.exists():
-                # Elsewhere first: nobody finds half of it.
-                gone = self.root / _GONE / uuid.uuid4().hex
-                gone.parent.mkdir(exist_ok=True)
-                cache.folder.rename(gone)
-                shutil.rmtree(gone, ignore_errors=True)
+                self._discard(cache.folder)
 
-
-@contextlib.contextmanager
-def locked(root: Path, name: str, how: int) -> Generator[bool]:
-    """Hold a lock that goes with the process; gives False where it would have to wait and may not.
-
-    The file stays when the cache goes: who waits for it must not wait for a name that is gone.
-    """
-    with disk_full_is_named():
-        (root / "locks").mkdir(parents=True, exist_ok=True)
-        file = (root / "locks" / name).open("a")
-    with file:
-        try:
-            fcntl.flock(file, how)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
-def _read_manifest(path: Path) -> Manifest | None:
-    try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-def _bytes_of(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:  # it has just gone
-        return 0
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (Path(where, name) for where, _, names in os.walk(folder) for name in names)
+    def _discard(self, folder: Path) -> None:
+        """Remove a folder, elsewhere first: nobody finds half of it."""
+        gone = self.root / _GONE / uuid.uuid4().hex
+        gone.parent.mkdir(exist_ok=True)
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)

@@ -9,7 +9,9 @@ from starlette.testclient import TestClient
 
 from jobs.settings import Settings
 from kdcore.teacher_cache.about import About, Manifest, SheetAbout
-from kdcore.teacher_cache.shelf import Cache, Shelf, locked
+from kdcore.teacher_cache.cache import Cache
+from kdcore.teacher_cache.locks import locked
+from kdcore.teacher_cache.shelf import Shelf
 
 SHEET = SheetAbout(
     part="train",
@@ -40,6 +42,11 @@ def stored(settings: Settings, weights: str = "a") -> Cache:
     manifest = Manifest(sheet=SHEET, rows=4096, shards=["c" * 64], seconds=2.5)
     (folder / "manifest.json").write_text(manifest.model_dump_json())
     return cache
+
+
+def room_for(shelf: Shelf, cache: Cache, size: int) -> bool:
+    with shelf.room(cache, {"new": size}) as room:
+        return room is not None
 
 
 def test_an_empty_shelf_is_an_empty_list_and_names_its_budget(client: TestClient, settings):
@@ -111,27 +118,30 @@ def test_the_oldest_unused_cache_makes_way_and_a_pinned_one_does_not(settings):
     shelf = Shelf(settings.teacher_caches, budget_bytes=old.size() + new.size() + 100)
     wanted = shelf.cache("f" * 32)
     old.pin(pinned=True)
-    assert shelf.make_room(wanted, 500)
+    assert room_for(shelf, wanted, 500)
     assert old.folder.exists()
     assert not new.folder.exists()
-    assert not shelf.make_room(wanted, 5000), "more than could ever be made free"
+    assert not room_for(shelf, wanted, 5000), "more than could ever be made free"
 
 
 def test_nothing_is_removed_for_what_would_not_fit_all_the_same(settings):
     kept, other = stored(settings, "1"), stored(settings, "2")
     kept.pin(pinned=True)
     shelf = Shelf(settings.teacher_caches, budget_bytes=kept.size() + other.size() + 10)
-    assert not shelf.make_room(shelf.cache("f" * 32), other.size() + 11)
+    assert not room_for(shelf, shelf.cache("f" * 32), other.size() + 11)
     assert other.folder.exists()
 
 
 def test_two_who_write_at_once_share_one_budget(settings):
     one, two = stored(settings, "1"), stored(settings, "2")
     shelf = Shelf(settings.teacher_caches, budget_bytes=one.size() + two.size() + 100_000)
-    with one.using(), two.using(), one.building(), two.building():
-        assert shelf.make_room(one, 60_000)
-        assert not shelf.make_room(two, 60_000)
-    assert shelf.make_room(two, 60_000), "nobody writes there any more"
+    with one.using(), two.using(), shelf.room(one, {"new": 60_000}) as room:
+        assert room == {"new"}
+        assert not room_for(shelf, two, 60_000)
+        (one.folder / "new").mkdir()
+        (one.folder / "new/00000.safetensors").write_bytes(bytes(50_000))
+        assert room_for(shelf, two, 30_000), "what is written is not counted twice"
+    assert room_for(shelf, two, 45_000), "nobody writes there any more"
 
 
 def test_what_a_killed_removal_left_is_no_cache_and_goes_with_the_next_need(client, settings):
@@ -139,5 +149,5 @@ def test_what_a_killed_removal_left_is_no_cache_and_goes_with_the_next_need(clie
     left.mkdir(parents=True)
     (left / "about.json").write_text("{}")
     assert client.get("/v1/teacher-caches").json()["data"] == []
-    assert Shelf(settings.teacher_caches).make_room(stored(settings), 10)
+    assert room_for(Shelf(settings.teacher_caches), stored(settings), 10)
     assert not left.exists()

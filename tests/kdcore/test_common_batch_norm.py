@@ -92,7 +92,7 @@ def main() -> None:
     meeting, rank = Path(sys.argv[1]), int(sys.argv[2])
     ranks = Ranks(rank, 2)
     join(ranks, torch.device("cpu"), meeting)
-    print(json.dumps({case: computed(case, ranks) for case in CASES}))
+    sys.stdout.write(json.dumps({case: computed(case, ranks) for case in CASES}))
     leave()
 
 

@@ -225,7 +225,8 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
     [
         ({"data": {"labelled": 100_000}}, DataError, "asks for 100000 labels"),
         ({"data": {"validation_size": 512}}, DataError, "validation_size is 512"),
-        ({"data": {"augmentation": {"horizontal_flip": True}}}, DataError, "is for images"),
+        ({"data": {"augmentation": {"horizontal_flip": True}}}, ValidationError, "changes of imag"),
+        ({"data": {"augmentation": {"cutmix": 1.0}}}, ValidationError, "changes of images"),
         ({"student": {"model": "plain_cnn"}}, ValidationError, "takes images"),
         ({"runtime": {"device": "cuda:99"}}, RecipeError, "CUDA devices"),
         (

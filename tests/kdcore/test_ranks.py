@@ -17,7 +17,7 @@ import yaml
 from recipes import IMAGES, shared_recipe, tiny
 from waiting import wait_until
 
-from kdcore import distill
+from kdcore import Recipe, distill
 from kdcore.catalog import METHODS
 from kdcore.crew import launched
 from kdcore.errors import CrewError, RecipeError
@@ -110,6 +110,18 @@ def test_a_batch_that_cannot_be_cut_in_equal_parts_is_shared_all_the_same(tmp_pa
     # Three processes ask for 18 of the 16 samples that there are: 6, 5 and 5.
     together, alone = student(3, 6, 5), student(1, 16, 15)
     assert together == [pytest.approx(point, rel=ROUNDING, abs=ROUNDING) for point in alone]
+
+
+def test_mixed_images_are_shared_with_what_was_mixed_into_them(tmp_path):
+    losses: list[list[float]] = []
+    for processes in (1, 2):
+        document = shared_recipe("kd", processes).model_dump(mode="json")
+        document["data"]["augmentation"] |= {"mixup": 1.0, "views": 2}
+        recipe = Recipe.model_validate(document)
+        list(distill(recipe, tmp_path / str(processes)))
+        points = curves(tmp_path / str(processes))["student-0"]
+        losses.append([point["loss"] for point in points])
+    assert losses[1] == pytest.approx(losses[0], rel=ROUNDING)
 
 
 def test_stopped_and_started_again_two_processes_end_with_the_same_student(tmp_path):

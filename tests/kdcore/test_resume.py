@@ -29,12 +29,18 @@ CNN = {
         "augmentation": {"crop_padding": 1, "horizontal_flip": True},
     },
 }
+_MIXES = {"mixup": 0.2, "cutmix": 1.0, "mixup_prob": 0.8, "horizontal_flip": True}
 VARIANTS: dict[str, dict[str, Any]] = {
     "sgd": {},
     "adamw": {"training": {"optim": "adamw", "learning_rate": 0.01, "warmup_steps": 5}},
     "best": {"training": {"load_best_model_at_end": True, "max_grad_norm": 1.0}},
     "takd": {"method": {"name": "takd", "assistants": [{"name": "mlp", "hidden": [12]}]}},
     "dkd with batch norm and augmentation": {**CNN, "method": {"name": "dkd", "warmup_epochs": 3}},
+    "mixed images, fresh": {**CNN, "data": {**CNN["data"], "augmentation": _MIXES}},
+    "mixed images, stored": {
+        **CNN,
+        "data": {**CNN["data"], "augmentation": {**_MIXES, "views": 3}},
+    },
 }
 
 

@@ -26,6 +26,8 @@ def refused(changes: dict[str, Any]) -> dict[str, str]:
 
 
 MLP = {"model": {"name": "mlp", "hidden": [4]}}
+MIXED = {**IMAGES["data"], "augmentation": {"mixup": 0.2}}
+FLAT = {"name": "synthetic", "augmentation": {"cutmix": 1.0}}
 ONE = {**IMAGES["training"], "per_device_train_batch_size": 1}
 OWN = {"model": "plain2", "training": {"per_device_train_batch_size": 1}}
 KD = {"name": "kd"}
@@ -130,6 +132,18 @@ KD = {"name": "kd"}
             "expected milestones with multistep",
         ),
         ({"curriculum": "hard_to_easy"}, "/curriculum", "easy_to_hard"),
+        ({"data": MIXED, "method": "dkd"}, "/method", "a mixed image has two"),
+        ({"data": MIXED, "method": "crd"}, "/method", "crd reads one label a sample"),
+        ({"data": MIXED, "objectives": ["kd", "nkd"]}, "/objectives/1", "take kd, dist"),
+        ({"data": MIXED, "temperature": "ats"}, "/temperature", "ats reads one label"),
+        ({"data": MIXED, "weighting": "wsld"}, "/weighting", "wsld reads one label"),
+        ({"data": MIXED, "method": "ipwd"}, "/method", "ipwd reads one label"),
+        ({"data": FLAT, "student": MLP, "teacher": MLP}, "/data/augmentation", "samples of shape"),
+        (
+            {"data": {**IMAGES["data"], "augmentation": {"mixup": -1}}},
+            "/data/augmentation/mixup",
+            "greater than or equal to 0",
+        ),
         (
             {"curriculum": {"name": "easy_to_hard", "pacing": "slow"}},
             "/curriculum/pacing",
@@ -155,6 +169,15 @@ def test_what_does_not_fit_is_refused_with_its_place_and_a_reason(changes, point
 def test_a_number_for_a_temperature_is_taken_where_nobody_asked_for_it_or_somebody_reads_it(axes):
     recipe = Recipe.model_validate({**TINY, **IMAGES, **axes})
     assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_mixed_images_go_with_every_method_that_reads_the_teachers_answers_alone(method):
+    document = {**TINY, **IMAGES, "method": small_method(method), "data": MIXED}
+    if method in {"dkd", "nkd", "ats", "wsld", "ipwd", "crd"}:
+        assert list(refused({"method": small_method(method), "data": MIXED})) == ["/method"]
+    else:
+        assert Recipe.model_validate(document).data.augmentation.mixes
 
 
 def test_what_the_method_wrote_is_pointed_at_in_the_method_and_what_was_written_where_it_is():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from kdcore.teacher_cache.about import SheetAbout
 from kdcore.teacher_cache.sheet import _packed, _unpacked
 from kdcore.teacher_cache.shelf import Shelf
 
+MIXES = {"mixup": 0.4, "cutmix": 1.0, "crop_padding": 1, "views": 3}
 VIEWS = {"augmentation": {"crop_padding": 1, "horizontal_flip": True, "views": 3}}
 
 
@@ -74,8 +76,13 @@ class Counter:
         monkeypatch.setattr(torch.nn.Sequential, "forward", counting)
 
 
-@pytest.mark.parametrize("data", [{}, VIEWS], ids=["as they are", "three views"])
-@pytest.mark.parametrize("method", ["kd", "dkd", "fitnet", "simkd", "easy_to_hard"])
+@pytest.mark.parametrize(
+    ("data", "method"),
+    [
+        *product([{}, VIEWS], ["kd", "dkd", "fitnet", "simkd", "easy_to_hard"]),
+        *product([{"augmentation": MIXES}], ["kd", "fitnet", "simkd", "easy_to_hard"]),
+    ],
+)
 def test_kept_and_live_answers_train_the_very_same_student(data, method, given, tmp_path):
     """Bit for bit: answers kept in float32, of a teacher that is asked in float32."""
     cache = {"use": "always", "dtype": "float32"}
@@ -185,6 +192,7 @@ def test_an_answer_that_float16_cannot_hold_is_warned_of_and_the_teacher_asked(g
     [
         ({"teacher_cache": False}, "off"),
         ({"data": {"augmentation": {"horizontal_flip": True}}}, "fresh_views"),
+        ({"data": {"augmentation": MIXES, "unlabelled": False}}, "own_partners"),
         ({"method": "fitnet", "teacher_cache": {"features": False}}, "features_off"),
         ({"training": {"max_steps": 3}}, "not_worth_it"),
     ],
@@ -260,7 +268,7 @@ def test_stopped_while_it_writes_it_sets_no_bytes_aside_for_good(given, tmp_path
     shelf = Shelf(tmp_path / "shelf")
     with closing(distill(images(), tmp_path / "cut", inputs=given, shelf=shelf)) as events:
         next(event for event in events if event.type == "answers.progress")
-    assert not list((tmp_path / "shelf").glob("*/reserved"))
+    assert not list((tmp_path / "shelf").glob("locks/*"))
     told = run(images(), tmp_path / "cut", given, shelf)
     run(images(), tmp_path / "whole", given)
     assert [event.reason for event in ready(told)] == ["written"]

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-import psycopg
-from psycopg import sql
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
@@ -74,8 +72,10 @@ def _store(session: Session, table: type[Table], rows: Sequence[Mapping[str, Any
     if session.get_bind().dialect.name == "sqlite":
         insert_rows(session, table, rows)
         return
+    from psycopg import Connection, sql
+
     columns = sql.SQL(", ").join(map(sql.Identifier, rows[0]))
-    driver = cast("psycopg.Connection", session.connection().connection.driver_connection)
+    driver = cast("Connection", session.connection().connection.driver_connection)
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table.__tablename__), columns
     )

@@ -58,7 +58,7 @@ class CurveBook(Journal):
         if short:
             rows = [{"job_id": job_id, **_columns(chunk)} for chunk in short]
             rows = [{**row, "keys": dump_json(row["keys"])} for row in rows]
-            insert_rows(self._session, MetricChunk, rows)
+            insert_rows(self._connection, MetricChunk, rows)
         for chunk in chunks:
             if chunk.count >= OUTLINED:
                 new = insert(_CHUNKS).values(job_id=job_id, **_columns(chunk))

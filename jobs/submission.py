@@ -41,7 +41,7 @@ class Submission:
         recipe = recipe or Written(spec.model_dump_json(include=_OF_THE_RUN))
         return cls(spec, dump_json(dict(sent)), recipe, idempotency_key, body_sha256)
 
-    def row(self, job_id: str, moment: datetime) -> JobRow:
+    def row(self, job_id: str, moment: str | datetime) -> JobRow:
         """Return the row of the new job."""
         spec = self.spec
         return JobRow(

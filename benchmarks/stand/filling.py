@@ -70,7 +70,7 @@ def fill(database: Database, count: int) -> list[str]:
 def _store(session: Session, table: type[Table], rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows as the repository does, or by COPY, which takes a million in a minute or two."""
     if session.get_bind().dialect.name == "sqlite":
-        insert_rows(session, table, rows)
+        insert_rows(session.connection(), table, rows)
         return
     from psycopg import Connection, sql
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, Connection, insert
+from sqlalchemy import JSON, Connection
 from sqlalchemy.dialects import postgresql
 
 from jobs.moments import STORED_TIME
@@ -19,22 +19,23 @@ def insert_rows(
     """Insert rows that all have the same columns, none left to a default; documents are JSON text.
 
     They go past SQLAlchemy, which would cost more than the database does: SQLite takes them one
-    after another, PostgreSQL as one document, since each row by itself is a message there and back.
+    after another, PostgreSQL as one document, since each row is a message there by itself; but
+    bytes are larger in a document.
     """
     columns = tuple(rows[0])
-    if connection.dialect.name == "sqlite":
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite or any(isinstance(value, bytes) for value in rows[0].values()):
         values = [tuple(map(_stored, row.values())) for row in rows]
-        connection.exec_driver_sql(_of_marks(table, columns), values)
-    elif any(isinstance(value, bytes) for value in rows[0].values()):
-        connection.execute(insert(table.__table__), rows)  # pyright: ignore[reportArgumentType]
+        mark = "?" if is_sqlite else "%s"
+        connection.exec_driver_sql(_of_marks(table, columns, mark), values)
     else:
         document = json.dumps(rows, default=datetime.isoformat, ensure_ascii=False)
         connection.exec_driver_sql(_of_document(table, columns), (document,))
 
 
 @cache
-def _of_marks(table: type[Table], columns: tuple[str, ...]) -> str:
-    marks = ", ".join("?" * len(columns))
+def _of_marks(table: type[Table], columns: tuple[str, ...], mark: str) -> str:
+    marks = ", ".join([mark] * len(columns))
     return f"{_into(table, columns)} VALUES ({marks})"
 
 

@@ -12,7 +12,7 @@ import math
 import re
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from starlette.requests import Request
 
@@ -20,6 +20,7 @@ from api.problems import PayloadProblem, Problem
 from api.schemas import FieldError
 from jobs.documents import (
     MAX_DEPTH,
+    MAX_VALUES,
     DocumentTooLarge,
     Flaw,
     find_flaws,
@@ -65,6 +66,8 @@ class Body:
         """
         if self.is_json:
             document = _read_json(self.content)
+            if _is_plain(self.content, document):
+                return document
         elif _YAML_TYPES.fullmatch(self.media_type):
             document = _read_yaml(self.content)
         else:
@@ -185,6 +188,27 @@ def _read_yaml(content: bytes) -> object:
         raise _refusal("malformed_yaml", str(error), error.hint) from None
     except RecursionError:
         raise _too_deep() from None
+
+
+def _is_plain(content: bytes, document: object) -> bool:
+    """Say that a document has no flaws, where that is seen at a glance: nearly always.
+
+    Only escapes can write a NUL or half a surrogate pair in UTF-8; each level has a bracket, and
+    each value but the first stands behind a comma or a bracket.
+    """
+    brackets = content.count(b"[") + content.count(b"{")
+    if b"\\u" in content or brackets > MAX_DEPTH or brackets + content.count(b",") >= MAX_VALUES:
+        return False
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Flaw):
+            return False
+        if isinstance(value, dict):
+            waiting += cast("dict[str, object]", value).values()
+        elif isinstance(value, list):
+            waiting += cast("list[object]", value)
+    return True
 
 
 def _faults(document: object) -> list[FieldError]:

@@ -6,7 +6,8 @@ Two servers, each one uvicorn process set up alike: one with a single route that
 JSON object, one that is ours. A load of 16 connections goes to one route at a time, on a loopback
 address, in an order that is shuffled anew in each repetition; the ratios are taken inside a
 repetition. Every POST sends another spec and is committed (SQLite with synchronous=FULL) before it
-is answered; GETs go round over a thousand jobs.
+is answered: once with a name and seeds of its own, as who tries a recipe sends them, and once with
+a recipe that the server has never seen. GETs go round over a thousand jobs.
 """
 
 from __future__ import annotations
@@ -99,14 +100,16 @@ def request(method: str, path: str, body: bytes = b"", *more: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def posts() -> Callable[[], bytes]:
-    """Return what makes POSTs, no two with the same body."""
+def posts(*, is_new: bool = False) -> Callable[[], bytes]:
+    """Return what makes POSTs, no two with the same body; new ones also differ in the recipe."""
     seeds = itertools.count()
 
     def post() -> bytes:
         seed = next(seeds)
-        body = json.dumps({**SPEC, "name": f"bench {seed}", "seeds": [seed]}).encode()
-        return request("POST", "/v1/jobs", body)
+        spec = {**SPEC, "name": f"bench {seed}", "seeds": [seed]}
+        if is_new:
+            spec["training"] = {"learning_rate": 0.01 + seed * 1e-7}
+        return request("POST", "/v1/jobs", json.dumps(spec).encode())
 
     return post
 
@@ -160,6 +163,7 @@ def main() -> None:
             "bare": (bare, lambda: request("GET", "/hello"), 200),
             "GET /v1/jobs/{id}": (ours, gets(ids_of(url)), 200),
             "POST /v1/jobs": (ours, post, 201),
+            "POST, a new recipe": (ours, posts(is_new=True), 201),
         }
         for _ in range(arguments.repeats):
             for name in random.sample(list(routes), len(routes)):
@@ -174,7 +178,7 @@ def main() -> None:
     )
     print("| --- | ---: | --- | ---: | --- |")
     results: dict[str, Any] = {}
-    for name in ("bare", "GET /v1/jobs/{id}", "POST /v1/jobs"):
+    for name in routes:
         found, reference = windows[name], windows["bare"]
         ratios = [ours.rate / bare.rate for ours, bare in zip(found, reference, strict=True)]
         rate = statistics.median(one.rate for one in found)

@@ -7,6 +7,7 @@ long gets an outline beside it, and a view of a long curve reads nothing else.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -17,7 +18,7 @@ from jobs.journal import Journal
 from jobs.metrics import Chunk, Curves, cuts, is_outline_enough, merge, outline, pack, stitch
 from jobs.tables import Job, MetricChunk, MetricView
 
-MERGE_EVERY = 16
+MERGE_EVERY = 32
 """Batches of an attempt between two looks at what can be put together."""
 LONG = 16_384
 """Rows in one chunk at most, if it was not reported so."""
@@ -37,6 +38,7 @@ _SPANS = select(
     MetricChunk.count.label("rows"),
     MetricChunk.keys.label("names"),
 ).order_by(MetricChunk.id)
+_CONTENT = select(*(_CHUNKS.c[field.name] for field in fields(Chunk)))
 
 
 class CurveBook(Journal):
@@ -58,7 +60,7 @@ class CurveBook(Journal):
         if short:
             rows = [{"job_id": job_id, **_columns(chunk)} for chunk in short]
             rows = [{**row, "keys": dump_json(row["keys"])} for row in rows]
-            insert_rows(self._session, MetricChunk, rows)
+            insert_rows(self._connection, MetricChunk, rows)
         for chunk in chunks:
             if chunk.count >= OUTLINED:
                 new = insert(_CHUNKS).values(job_id=job_id, **_columns(chunk))
@@ -86,21 +88,21 @@ class CurveBook(Journal):
     def _merge(self, job_id: str, token: int) -> None:
         theirs = _SPANS.where(MetricChunk.job_id == job_id, MetricChunk.attempt == token)
         stages: dict[str, list[Any]] = {}
-        for span in self._session.execute(theirs):
+        for span in self._connection.execute(theirs):
             stages.setdefault(span.stage, []).append(span)
         for spans in stages.values():
             for group in _groups(spans):
-                self._put_together([span.id for span in group])
+                self._put_together(group)
 
-    def _put_together(self, ids: Sequence[int]) -> None:
+    def _put_together(self, spans: Sequence[Any]) -> None:
+        ids = [span.id for span in spans]
         chunk = merge(self._read(ids))
         # In the place of the first, so that the order of writing stays.
         first, *others = ids
-        gone = delete(MetricView).where(MetricView.chunk_id.in_(ids))
-        self._session.execute(gone.execution_options(synchronize_session=False))
-        gone = delete(MetricChunk).where(MetricChunk.id.in_(others))
-        self._session.execute(gone.execution_options(synchronize_session=False))
-        connection = self._session.connection()
+        connection = self._connection
+        if viewed := [span.id for span in spans if span.rows >= OUTLINED]:
+            connection.execute(delete(_VIEWS).where(_VIEWS.c.chunk_id.in_(viewed)))
+        connection.execute(delete(_CHUNKS).where(_CHUNKS.c.id.in_(others)))
         connection.execute(update(_CHUNKS).where(_CHUNKS.c.id == first).values(_columns(chunk)))
         if chunk.count >= OUTLINED:
             self._outline(first, chunk)
@@ -111,22 +113,8 @@ class CurveBook(Journal):
         self._session.connection().execute(insert(_VIEWS), [values])
 
     def _read(self, ids: Sequence[int]) -> list[Chunk]:
-        rows = self._session.scalars(
-            select(MetricChunk).where(MetricChunk.id.in_(ids)).order_by(MetricChunk.id)
-        )
-        return [
-            Chunk(
-                attempt=row.attempt,
-                stage=row.stage,
-                seed=row.seed,
-                keys=row.keys,
-                count=row.count,
-                first_step=row.first_step,
-                last_step=row.last_step,
-                data=row.data,
-            )
-            for row in rows
-        ]
+        found = _CONTENT.where(_CHUNKS.c.id.in_(ids)).order_by(_CHUNKS.c.id)
+        return [Chunk(*row) for row in self._connection.execute(found)]
 
     def metrics(
         self, job_id: str, *, keys: Sequence[str] | None = None, max_points: int | None = None

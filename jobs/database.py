@@ -188,8 +188,11 @@ def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reads = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql(f"PRAGMA query_only = {int(reads)}")
+    reads = bool(connection.get_execution_options().get("read_only", False))
+    # Told to a connection only where it has to change its mind.
+    if connection.info.get("reads") is not reads:
+        connection.exec_driver_sql(f"PRAGMA query_only = {int(reads)}")
+        connection.info["reads"] = reads
     # A plain BEGIN that writes later cannot wait for its turn: it fails with "database is locked".
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 

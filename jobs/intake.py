@@ -1,14 +1,22 @@
 """Storing submissions together: all that wait become one transaction, and one flush of the disk."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from jobs.database import UNREACHABLE, Database
+from jobs.bulk import insert_rows
+from jobs.database import UNREACHABLE, Database, Written
 from jobs.errors import IdempotencyKeyTaken
+from jobs.ids import new_job_id
+from jobs.journal import count
 from jobs.keyed import JobRow
-from jobs.repository import Repository
+from jobs.states import Status
 from jobs.submission import Submission
+from jobs.tables import Event, Job, JobLabel
+
+_NOTHING = Written("{}")
 
 
 def store_all(database: Database, submissions: Sequence[Submission]) -> list[JobRow | Exception]:
@@ -19,15 +27,53 @@ def store_all(database: Database, submissions: Sequence[Submission]) -> list[Job
     if len(submissions) == 1:
         return [_store_one(database, submissions[0])]
     try:
-        with database.write() as session:
-            return list[JobRow | Exception](Repository(session).add_all(submissions))
+        # No session: it would cost as much as what it is there for.
+        with database.engine.begin() as connection:
+            return list[JobRow | Exception](store(connection, submissions))
     except IntegrityError:
         return [_store_one(database, one) for one in submissions]
 
 
 def _store_one(database: Database, submission: Submission) -> JobRow | Exception:
     try:
-        with database.write() as session:
-            return Repository(session).add_all([submission])[0]
+        with database.engine.begin() as connection:
+            return store(connection, [submission])[0]
     except (IdempotencyKeyTaken, IntegrityError, *UNREACHABLE) as error:
         return error
+
+
+def store(connection: Connection, submissions: Sequence[Submission]) -> list[JobRow]:
+    """Store jobs inside a transaction, each with its first event, and return their rows.
+
+    Raises:
+        IdempotencyKeyTaken: there is one job, and its key is taken.
+        sqlalchemy.exc.IntegrityError: there are several, and a key of one is taken.
+    """
+    moment = _now(connection)
+    rows = [one.row(new_job_id(), moment) for one in submissions]
+    stored = [one.stored(row) for one, row in zip(submissions, rows, strict=True)]
+    try:
+        insert_rows(connection, Job, stored)
+    except IntegrityError as error:
+        key = submissions[0].idempotency_key
+        if len(submissions) > 1 or key is None:
+            raise
+        raise IdempotencyKeyTaken(key) from error
+    labels = [
+        {"job_id": row.id, "key": key, "value": value}
+        for one, row in zip(submissions, rows, strict=True)
+        for key, value in one.spec.labels.items()
+    ]
+    if labels:
+        insert_rows(connection, JobLabel, labels)
+    count(connection, {Status.QUEUED: len(rows)})
+    first = {"seq": 1, "type": "job.queued", "at": moment, "data": _NOTHING}
+    insert_rows(connection, Event, [{"job_id": row.id, **first} for row in rows])
+    return rows
+
+
+def _now(connection: Connection) -> str | datetime:
+    """Ask the database for its clock, and leave the answer as the driver gives it."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    ask = "SELECT ledger_clock(0.0)" if is_sqlite else "SELECT clock_timestamp()"
+    return connection.exec_driver_sql(ask).scalar_one()

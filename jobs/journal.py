@@ -20,6 +20,7 @@ FOLD_EVERY = 64
 
 _NOTES: Any = StatusChange.__table__
 _NOTE = insert(_NOTES).returning(_NOTES.c.id)
+_NOTE_OF_SQLITE = "INSERT INTO status_changes (status, jobs) VALUES (:status, :jobs)"
 
 Line = tuple[str, Mapping[str, Any]]
 """An event's type and data."""
@@ -91,35 +92,8 @@ class Journal:
         )
         moved = self._connection.scalar(statement)
         if moved is not None and new is not was:
-            self._count({was: -1, new: 1})
+            count(self._connection, {was: -1, new: 1})
         return moved
-
-    def _count(self, changes: Mapping[Status, int]) -> None:
-        """Note how many jobs came into which status, in the transaction that brings them there.
-
-        Notes are only ever appended, so transactions that change the same statuses never wait for
-        each other; now and then one of them folds all that it sees into one sum a status.
-        """
-        rows = [{"status": status.value, "jobs": jobs} for status, jobs in changes.items()]
-        ids = self._connection.execute(_NOTE, rows).scalars().all()
-        if any(number % FOLD_EVERY == 0 for number in ids):
-            self._fold()
-
-    def _fold(self) -> None:
-        # What another transaction is folding at this moment is left to it.
-        seen = select(StatusChange.id).with_for_update(skip_locked=True)
-        gone = self._session.execute(
-            delete(StatusChange)
-            .where(StatusChange.id.in_(seen))
-            .returning(StatusChange.status, StatusChange.jobs)
-            .execution_options(synchronize_session=False)
-        )
-        sums: dict[str, int] = {}
-        for status, jobs in gone:
-            sums[status] = sums.get(status, 0) + jobs
-        rows = [{"status": status, "jobs": jobs} for status, jobs in sums.items() if jobs]
-        if rows:
-            self._session.execute(insert(StatusChange), rows)
 
     def _append(self, job_id: str, lines: Iterable[Line], attempt: int | None = None) -> None:
         """Append lines to a job's story; it locks the job's row, so the numbers have no gap."""
@@ -137,6 +111,36 @@ class Journal:
         for place, row in enumerate(rows, start=last - len(rows) + 1):
             row.update(job_id=job_id, seq=place)
         self._connection.execute(insert(Event).values(at=clock()), rows)
+
+
+def count(connection: Connection, changes: Mapping[Status, int]) -> None:
+    """Note how many jobs came into which status, in the transaction that brings them there.
+
+    Notes are only ever appended, so transactions that change the same statuses never wait for
+    each other; now and then one of them folds all that it sees into one sum a status.
+    """
+    rows = [{"status": status.value, "jobs": jobs} for status, jobs in changes.items()]
+    if connection.dialect.name == "sqlite":
+        # Several times cheaper than the other way, and a part of every transaction that moves jobs.
+        ids = [connection.exec_driver_sql(_NOTE_OF_SQLITE, row).lastrowid for row in rows]
+    else:
+        ids = connection.execute(_NOTE, rows).scalars().all()
+    if any(number % FOLD_EVERY == 0 for number in ids):
+        _fold(connection)
+
+
+def _fold(connection: Connection) -> None:
+    # What another transaction is folding at this moment is left to it.
+    seen = select(_NOTES.c.id).with_for_update(skip_locked=True)
+    gone = connection.execute(
+        delete(_NOTES).where(_NOTES.c.id.in_(seen)).returning(_NOTES.c.status, _NOTES.c.jobs)
+    )
+    sums: dict[str, int] = {}
+    for status, jobs in gone:
+        sums[status] = sums.get(status, 0) + jobs
+    rows = [{"status": status, "jobs": jobs} for status, jobs in sums.items() if jobs]
+    if rows:
+        connection.execute(insert(_NOTES), rows)
 
 
 def held(job_id: str, token: int) -> tuple[ColumnElement[bool], ...]:

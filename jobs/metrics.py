@@ -86,7 +86,7 @@ def pack(attempt: int, stage: str, seed: int, columns: Mapping[str, Column]) -> 
         lengths = {key: len(column) for key, column in columns.items()}
         raise ValueError(f"found columns of the lengths {lengths}; expected step and equal lengths")
     with np.errstate(over="ignore"):
-        values = [np.asarray(columns[key], dtype=np.float64).astype(_VALUES) for key in keys]
+        values = [np.asarray(columns[key], dtype=_VALUES) for key in keys]
     named = dict(zip(keys, values, strict=True))
     return _packed(attempt, stage, seed, steps, named)
 

@@ -10,12 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 
-from jobs.bulk import insert_rows
-from jobs.database import Written
-from jobs.errors import IdempotencyKeyTaken, JobNotFound
-from jobs.ids import new_job_id
+from jobs.errors import JobNotFound
+from jobs.intake import store
 from jobs.keyed import ROWS, JobRow
 from jobs.leases import Leases
 from jobs.listing import Listing
@@ -25,11 +22,10 @@ from jobs.states import Status, Verb, advance
 from jobs.story import Story
 from jobs.submission import Submission
 from jobs.sweeping import Sweeping
-from jobs.tables import Event, Job, JobLabel
+from jobs.tables import Job
 
 CancelMode = Literal["graceful", "now"]
 RetryFrom = Literal["checkpoint", "scratch"]
-_NOTHING = Written("{}")
 
 
 class Repository(Leases, Sweeping, Listing, Story):
@@ -61,28 +57,7 @@ class Repository(Leases, Sweeping, Listing, Story):
             IdempotencyKeyTaken: there is one job, and its key is taken.
             sqlalchemy.exc.IntegrityError: there are several, and a key of one is taken.
         """
-        moment = self._session.connection().scalar(select(clock()))
-        assert moment is not None  # noqa: S101  # clocks always tell something
-        rows = [one.row(new_job_id(), moment) for one in submissions]
-        stored = [one.stored(row) for one, row in zip(submissions, rows, strict=True)]
-        try:
-            insert_rows(self._session, Job, stored)
-        except IntegrityError as error:
-            key = submissions[0].idempotency_key
-            if len(submissions) > 1 or key is None:
-                raise
-            raise IdempotencyKeyTaken(key) from error
-        labels = [
-            {"job_id": row.id, "key": key, "value": value}
-            for one, row in zip(submissions, rows, strict=True)
-            for key, value in one.spec.labels.items()
-        ]
-        if labels:
-            insert_rows(self._session, JobLabel, labels)
-        self._count({Status.QUEUED: len(rows)})
-        first = {"seq": 1, "type": "job.queued", "at": moment, "data": _NOTHING}
-        insert_rows(self._session, Event, [{"job_id": row.id, **first} for row in rows])
-        return rows
+        return store(self._connection, submissions)
 
     def find_by_idempotency_key(self, key: str) -> tuple[str, str | None] | None:
         """Return the id of the job made under a key, and the sha256 of the body that made it."""

@@ -35,12 +35,13 @@ class Submission:
         *,
         idempotency_key: str | None = None,
         body_sha256: str | None = None,
+        recipe: Written | None = None,
     ) -> Self:
         """Work out what will be stored; a spec's dump is a recipe with all its defaults."""
-        recipe = Written(spec.model_dump_json(include=_OF_THE_RUN))
+        recipe = recipe or Written(spec.model_dump_json(include=_OF_THE_RUN))
         return cls(spec, dump_json(dict(sent)), recipe, idempotency_key, body_sha256)
 
-    def row(self, job_id: str, moment: datetime) -> JobRow:
+    def row(self, job_id: str, moment: str | datetime) -> JobRow:
         """Return the row of the new job."""
         spec = self.spec
         return JobRow(

@@ -183,8 +183,10 @@ def gates_are_measured(recipe: Recipe) -> None:
 def _unasked(temperature: Fixed, recipe: Recipe) -> bool:
     """Return whether a number is the recipe's default, or was written by the method."""
     method = recipe.method
+    if temperature == Fixed():
+        return True
     written = method.axes(recipe.pair()).get("temperature") if method else None
-    return temperature == Fixed() or temperature.model_dump(mode="json") == written
+    return temperature.model_dump(mode="json") == written
 
 
 def _learns_by_itself(weighting: Weighting) -> bool:

@@ -23,7 +23,9 @@ from api.downloads import matches
 from api.examples import SUBMIT_BODY
 from api.pagination import decode, encode
 from api.schemas import DryRun, Job, JobStatus, JobSummary, ListBody
+from jobs.database import Written
 from jobs.errors import IdempotencyKeyTaken
+from jobs.familiar import read_familiar
 from jobs.ids import JOB_ID
 from jobs.spec import LOOKED_THROUGH, JobSpec
 from jobs.states import Status
@@ -36,6 +38,8 @@ INLINE_BYTES: Final = 8_192
 """Largest JSON body that is read where it arrives; a spec has some hundred bytes."""
 _WAIT: Final = re.compile(r"(?:^|[,;]\s*)wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_Read = tuple[JobSpec, dict[str, Any], Written | None]
+"""A spec, as it was sent, and its recipe as JSON where that is known."""
 Text = Annotated[str | None, Query(max_length=200)]
 
 
@@ -71,15 +75,15 @@ async def submit_job(
     """Store a job; a worker trains it as soon as one is free."""
     if not dry_run:
         return await submit(house, body, idempotency_key)
-    spec, sent = await _spec_of(body)
+    spec, sent, _ = await _spec_of(body)
     return send(DryRun(spec=sent, recipe=spec.recipe().model_dump(mode="json")))
 
 
 async def submit(house: House, body: Body, idempotency_key: str | None) -> Response:
     """Store what a body says, once for each key, and tell the job."""
-    spec, sent = await _spec_of(body)
+    spec, sent, recipe = await _spec_of(body)
     if idempotency_key is None:
-        return await _store(house, Submission.of(spec, sent))
+        return await _store(house, Submission.of(spec, sent, recipe=recipe))
     if not _KEY.fullmatch(idempotency_key):
         raise fault(
             "invalid_idempotency_key",
@@ -95,7 +99,9 @@ async def submit(house: House, body: Body, idempotency_key: str | None) -> Respo
     try:
         return await _store(
             house,
-            Submission.of(spec, sent, idempotency_key=idempotency_key, body_sha256=digest),
+            Submission.of(
+                spec, sent, idempotency_key=idempotency_key, body_sha256=digest, recipe=recipe
+            ),
         )
     except IdempotencyKeyTaken:
         # The same request came twice at once, and the other one was first.
@@ -105,16 +111,19 @@ async def submit(house: House, body: Body, idempotency_key: str | None) -> Respo
         return replayed
 
 
-async def _spec_of(body: Body) -> tuple[JobSpec, dict[str, Any]]:
+async def _spec_of(body: Body) -> _Read:
     if len(body.content) > INLINE_BYTES or not body.is_json:
         # Other requests must not wait for it.
         return await run_in_threadpool(_read_spec, body)
     return _read_spec(body)
 
 
-def _read_spec(body: Body) -> tuple[JobSpec, dict[str, Any]]:
+def _read_spec(body: Body) -> _Read:
     document = body.document()
-    return checked(JobSpec, document, LOOKED_THROUGH), cast("dict[str, Any]", document)
+    sent = cast("dict[str, Any]", document)
+    if known := read_familiar(document):
+        return known.spec, sent, known.recipe
+    return checked(JobSpec, document, LOOKED_THROUGH), sent, None
 
 
 async def _store(house: House, submission: Submission) -> Response:

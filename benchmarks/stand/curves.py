@@ -21,6 +21,7 @@ from worker.report import Report
 FLUSH = 1_000
 """Points in one report."""
 _PLAIN_POINTS = 20_000
+_FLOOR_REPORTS = 300
 _SENT = {"teacher": "plain_cnn", "student": "mlp", "data": "digits"}
 
 _PROGRESS: dict[str, Any] = {
@@ -68,6 +69,7 @@ def measure_curves(kind: str, points: int) -> dict[str, Any]:
         before = _bytes(database)
         job_id = _new_job(database)
         chunked, plain = _insert(database, other, job_id, points)
+        floor = _floor(other)
         kept = (_bytes(database) - before) / points
         short = _new_job(database)
         _tell(database, short, 1, _columns(range(1, 10_001)))
@@ -81,6 +83,7 @@ def measure_curves(kind: str, points: int) -> dict[str, Any]:
     print("| --- | ---: |")
     print(f"| a point as a row through the ORM, CPU us | {statistics.median(plain):.1f} |")
     print(f"| a point in a report of {FLUSH:,}, CPU us, mean | {mean:.3f} |")
+    print(f"| the same bytes by the driver alone, in a table without indexes | {floor:.3f} |")
     print(f"| insert: rows / chunks | {statistics.median(ratios):.0f} |")
     print(f"| bytes a point, with indexes and outlines | {kept:.2f} |")
     print(f"| {points:,} points seen as 1,000, ms | {view:.1f} |")
@@ -90,6 +93,7 @@ def measure_curves(kind: str, points: int) -> dict[str, Any]:
     return {
         "plain_us": plain,
         "chunked_us": chunked,
+        "floor_us": floor,
         "bytes_a_point": kept,
         "view_ms": view,
         "small_view_ms": small,
@@ -155,6 +159,24 @@ def _insert(
             _tell_plainly(other, job_id, columns)
             plain.append(1e6 * (time.process_time() - begin) / FLUSH)
     return chunked, plain
+
+
+def _floor(database: Database) -> float:
+    """Return CPU microseconds a point of what no ledger can do without: to commit its bytes."""
+    kind, mark = ("BLOB", "?") if database.is_sqlite else ("BYTEA", "%s")
+    insert = f"INSERT INTO plain_bytes VALUES ({mark})"  # noqa: S608  # our own mark
+    raw = database.engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        cursor.execute(f"CREATE TABLE plain_bytes (data {kind})")
+        raw.commit()
+        begin = time.process_time()
+        for _ in range(_FLOOR_REPORTS):
+            cursor.execute(insert, (random.randbytes(4 * FLUSH),))  # noqa: S311  # no secret
+            raw.commit()
+        return 1e6 * (time.process_time() - begin) / _FLOOR_REPORTS / FLUSH
+    finally:
+        raw.close()
 
 
 def _columns(steps: range) -> dict[str, list[Any]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
@@ -16,7 +17,7 @@ from jobs.ids import new_job_id
 from jobs.spec import JobSpec
 from jobs.states import TERMINAL, Status
 from jobs.submission import Submission
-from jobs.tables import Job, JobLabel, StatusChange
+from jobs.tables import Job, JobLabel, StatusChange, Table
 
 RARE: dict[str, str | None] = {"rare": "yes"}
 """A label of three jobs: the oldest, the one in the middle, the newest."""
@@ -60,10 +61,27 @@ def fill(database: Database, count: int) -> list[str]:
             )
             labels += [{"job_id": ids[place], "key": key, "value": kept[key]} for key in kept]
         with database.write() as session:
-            insert_rows(session, Job, rows)
-            insert_rows(session, JobLabel, labels)
+            _store(session, Job, rows)
+            _store(session, JobLabel, labels)
             _count(session, counted)
     return ids
+
+
+def _store(session: Session, table: type[Table], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows as the repository does, or by COPY, which takes a million in a minute or two."""
+    if session.get_bind().dialect.name == "sqlite":
+        insert_rows(session.connection(), table, rows)
+        return
+    from psycopg import Connection, sql
+
+    columns = sql.SQL(", ").join(map(sql.Identifier, rows[0]))
+    driver = cast("Connection", session.connection().connection.driver_connection)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table.__tablename__), columns
+    )
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(list(row.values()))
 
 
 def _kind(method: str, student: str) -> dict[str, Any]:

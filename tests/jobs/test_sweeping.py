@@ -1,14 +1,18 @@
 """Statements of the sweepers, each harmless when the world has moved on."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from specs import claim, status_of, story_of, submit
-from sqlalchemy import update
+import pytest
+from specs import claim, document, status_of, story_of, submit
+from sqlalchemy import event, update
 
 from jobs.database import Database
 from jobs.moments import clock
 from jobs.repository import Repository
+from jobs.spec import JobSpec
 from jobs.states import Status
+from jobs.submission import Submission
 from jobs.sweeping import Lease
 from jobs.tables import Job
 
@@ -86,6 +90,36 @@ def test_a_released_job_is_due_for_a_bell_at_once(database: Database) -> None:
     expire(database, the_lease(database))
     with database.write() as session:
         assert Repository(session).bells_due() == [job_id]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("waiting", [0, 3, 500])
+def test_bells_are_looked_for_in_the_index_of_waiting_jobs_whatever_the_statistics_say(
+    database: Database, waiting: int
+) -> None:
+    sent = document()
+    many = [Submission.of(JobSpec.model_validate(sent), sent)] * 500
+    with database.write() as session:
+        ids = [row.id for row in Repository(session).add_all(many)]
+    for job_id in ids[waiting:]:
+        with database.write() as session:
+            Repository(session).request_cancel(job_id)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+    told: list[tuple[str, Any]] = []
+    event.listen(
+        database.engine,
+        "before_cursor_execute",
+        lambda _c, _k, statement, parameters, *_: told.append((statement, parameters)),
+    )
+    with database.write() as session:
+        Repository(session).bells_due()
+    ((statement, parameters),) = [one for one in told if one[0].startswith("UPDATE jobs")]
+    with database.engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        steps = [row[-1] for row in plan]
+    assert any("USING INDEX ix_jobs_waiting" in step for step in steps), steps
+    assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps), steps
 
 
 def test_workers_come_and_go(database: Database) -> None:

@@ -45,3 +45,11 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "no mdistiller/engine/trainer.py in there" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_whole_job_is_told_of_with_who_answered_in_it(tmp_path: Path) -> None:
+    words = ("--pair", "small", "--samples", "64", "--case", "1,1,1")
+    shown, kept = told(tmp_path, "cost", *words)
+    assert "| small | 1 | 1 | 1 | kept |" in shown
+    assert set(kept["small"]["seconds"]) >= {"plain 1", "live 1"}

@@ -48,6 +48,13 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_kept_answers_cost_is_told_for_each_kind(tmp_path: Path) -> None:
+    shown, kept = told(tmp_path, "answers", "--samples", "2560", "--pair", "small")
+    assert "| logits, 100 classes | 2" in shown
+    assert all(kind["bytes"] <= kind["planned"] for kind in kept["kinds"].values())
+
+
+@pytest.mark.slow
 def test_a_whole_job_is_told_of_with_who_answered_in_it(tmp_path: Path) -> None:
     words = ("--pair", "small", "--samples", "64", "--case", "1,1,1")
     shown, kept = told(tmp_path, "cost", *words)

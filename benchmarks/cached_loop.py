@@ -13,19 +13,18 @@ says little. The time that it takes to write the answers is told beside them.
 
 from __future__ import annotations
 
-import argparse
-import json
-import random
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from plain_loop import ours, plain
+from stand.telling import Table, asked, ratio, write
+from stand.turns import cpu_seconds, take_turns
 from torch import nn
 
 from kdcore.assign import assign
@@ -112,45 +111,32 @@ def variants(pair: str, steps: int, folder: Path) -> tuple[dict[str, Any], Answe
 
 def main() -> None:
     """Measure, print a table, and write the numbers where they are asked for."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = asked(__doc__, repeats=7)
     parser.add_argument("--pair", choices=list(PAIRS), action="append")
-    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     results: dict[str, Any] = {"torch": torch.__version__}
-    draw = random.Random(0)  # noqa: S311  # an order, no secret
-    print("| pair | variant | images / CPU s | x plain loop | x student alone |")
-    print("| --- | --- | ---: | --- | --- |")
+    columns = ("images / CPU s", "x plain loop", "x student alone")
+    table = Table("pair", "variant", *columns, numbers=columns[:1])
     for pair in arguments.pair or list(PAIRS):
         steps = arguments.steps or PAIRS[pair][2]
         with tempfile.TemporaryDirectory() as folder:
             found, told, precision = variants(pair, steps, Path(folder))
-            seconds: dict[str, list[float]] = {name: [] for name in found}
-            for repeat in range(arguments.repeats + 1):
-                for name in draw.sample(list(found), len(found)):
-                    run, stage, lesson = found[name]
-                    started = time.process_time()
-                    run(stage, lesson)
-                    if repeat:  # the first one warms up
-                        seconds[name].append(time.process_time() - started)
+            turns = {
+                name: partial(cpu_seconds, partial(run, stage, lesson))
+                for name, (run, stage, lesson) in found.items()
+            }
+            take_turns(turns, 1)  # warms up
+            seconds = take_turns(turns, arguments.repeats)
         for name, mine in seconds.items():
             speed = 64 * steps / statistics.median(mine)
-            ratios = [_ratio(seconds[other], mine) for other in ("plain loop", "student alone")]
-            print(f"| {pair} | {name} | {speed:.0f} | {' | '.join(ratios)} |")
-        print(
-            f"| {pair} | writing {told.samples:,} answers ({told.bytes:,} bytes) "
-            f"| {told.samples / told.seconds:.0f} per s | {precision} |  |"
-        )
+            ratios = [ratio(seconds[other], mine) for other in ("plain loop", "student alone")]
+            table.add(pair, name, f"{speed:.0f}", *ratios)
+        written = f"writing {told.samples:,} answers ({told.bytes:,} bytes)"
+        table.add(pair, written, f"{told.samples / told.seconds:.0f} per s", precision, "")
         results[pair] = {"cpu_seconds": seconds, "answers": told.model_dump(mode="json")}
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
-
-
-def _ratio(theirs: list[float], mine: list[float]) -> str:
-    ratios = [their / my for their, my in zip(theirs, mine, strict=True)]
-    return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}..{max(ratios):.2f}]"
+    write(arguments.json, results)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What the benchmarks of the API and the ledger stand on: databases, load, and medians."""
+"""What the benchmarks stand on: databases, load, data, turns that are paired, tables."""

@@ -1,0 +1,1 @@
+"""Other toolkits, each behind one adapter: it imports what the user's checkout or package has."""

@@ -1,0 +1,62 @@
+"""The benchmarks of the engine run at all, on sizes that measure nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def told(tmp_path: Path, name: str, *words: str) -> tuple[str, dict[str, Any]]:
+    """Return what a benchmark prints, and what it writes."""
+    kept = tmp_path / "kept.json"
+    done = subprocess.run(
+        [sys.executable, f"benchmarks/{name}.py", *words, "--repeats", "1", "--json", str(kept)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(kept.read_text())
+
+
+@pytest.mark.slow
+def test_toolkits_that_nobody_names_are_left_out_and_the_line_says_how_to_name_them(
+    tmp_path: Path,
+) -> None:
+    words = ("--pair", "small", "--method", "kd", "--samples", "200", "--steps", "1")
+    shown, kept = told(tmp_path, "toolkits", *words)
+    assert "mdistiller is left out; --mdistiller CHECKOUT takes it in" in shown
+    assert "RepDistiller is left out; --repdistiller CHECKOUT takes it in" in shown
+    assert set(kept["small kd"]["cpu_seconds"]) == {"plain loop", "ours, live", "ours, kept"}
+
+
+@pytest.mark.slow
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
+    words = [sys.executable, "benchmarks/toolkits.py", "--mdistiller", str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "no mdistiller/engine/trainer.py in there" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_kept_answers_cost_is_told_for_each_kind(tmp_path: Path) -> None:
+    shown, kept = told(tmp_path, "answers", "--samples", "2560", "--pair", "small")
+    assert "| logits, 100 classes | 2" in shown
+    assert all(kind["bytes"] <= kind["planned"] for kind in kept["kinds"].values())
+
+
+@pytest.mark.slow
+def test_a_whole_job_is_told_of_with_who_answered_in_it(tmp_path: Path) -> None:
+    words = ("--pair", "small", "--samples", "64", "--case", "1,1,1")
+    shown, kept = told(tmp_path, "cost", *words)
+    assert "| small | 1 | 1 | 1 | kept |" in shown
+    assert set(kept["small"]["seconds"]) >= {"plain 1", "live 1"}

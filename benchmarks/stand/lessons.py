@@ -17,6 +17,7 @@ import torch
 
 from kdcore.arithmetic import Measurements, answering, laid_out
 from kdcore.corpus import Corpus
+from kdcore.crew import Crew
 from kdcore.curricula.everything import Everything
 from kdcore.dataset import Augmentation
 from kdcore.lesson import Lesson
@@ -26,6 +27,7 @@ from kdcore.recipe import Recipe
 from kdcore.stage import Bench, train
 from kdcore.teacher_cache.about import SheetAbout
 from kdcore.teacher_cache.answers import LOGITS, Kept, Live
+from kdcore.teacher_cache.cache import Cache
 from kdcore.teacher_cache.sheet import Sheet
 from kdcore.teaching import teacher_taps
 
@@ -113,7 +115,8 @@ def _sheet(tap: str, samples: int, shape: tuple[int, ...], draw: torch.Generator
     rows = torch.empty(samples, *shape, dtype=torch.float16)
     for row in rows:  # one by one: in float32 they would take twice the memory
         row.copy_(torch.rand(*shape, generator=draw))
-    return Sheet(about, [{"rows": rows}], samples, CPU)
+    nowhere = Cache(Path(), "made up")
+    return Sheet(nowhere, about, [{"rows": rows}], samples, CPU, resident=True)
 
 
 def steps_of(stage: Stage, lesson: Lesson, steps: int) -> float:
@@ -136,6 +139,7 @@ def bench() -> Generator[Bench]:
     with tempfile.TemporaryDirectory() as folder:
         yield Bench(
             device=CPU,
+            crew=Crew(1, CPU, 1, Path(folder) / "crew"),
             checkpoints=Path(folder) / "checkpoints",
             anchors=Path(folder) / "anchors",
             curves=Path(folder) / "curve.jsonl",

@@ -49,6 +49,8 @@ class Objective(Learner):
     """True where the term reads softened logits, so that the temperature axis reaches it."""
     couples_samples: ClassVar[bool] = False
     """True where samples are compared with each other: weights of samples cannot reach the term."""
+    convolves: ClassVar[bool] = False
+    """True where learned layers take much of a step: they multiply in the student's numbers."""
     smallest_batch: ClassVar[int] = 1
     """The fewest samples that the term says something about."""
 

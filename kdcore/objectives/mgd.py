@@ -59,6 +59,8 @@ class MGD(Objective):
     mask_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.15
     """Probability of each channel or place to be hidden."""
 
+    convolves: ClassVar[bool] = True
+
     def taps(self, sizes: Sizes) -> Taps:
         """Read one map of each network.
 

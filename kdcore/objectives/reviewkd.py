@@ -60,6 +60,7 @@ class ReviewKD(Objective):
     middle: Annotated[int, Field(ge=1, le=8192)] = 512
     """Channels of what is handed from level to level; at most the student's at the deepest."""
 
+    convolves: ClassVar[bool] = True
     smallest_batch: ClassVar[int] = 2  # batch normalisation of a map of one place
 
     def taps(self, sizes: Sizes) -> Taps:

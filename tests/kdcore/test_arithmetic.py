@@ -1,5 +1,6 @@
 """Numbers that networks compute in: the faster ones change little, are measured, and stay."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,35 @@ def measured(folder: Path, model: Model, seconds: dict[str, float], monkeypatch:
     monkeypatch.setattr(Measurements, "_measure", measure)
     chosen = Measurements(folder, Runtime(), CPU).precision(model, (3, 32, 32), 10, 64, "learn")
     return f"{chosen} after {len(calls)}"
+
+
+@pytest.mark.parametrize(
+    ("method", "where"),
+    [
+        ("reviewkd", "kdcore.objectives.reviewkd._context"),
+        ("mgd", "kdcore.objectives.mgd._distance"),
+    ],
+)
+def test_learned_layers_that_take_much_of_a_step_multiply_as_the_student_does(
+    method, where, tmp_path, monkeypatch
+):
+    module, name = where.rsplit(".", 1)
+    compare = getattr(importlib.import_module(module), name)
+    seen: set[torch.dtype] = set()
+
+    def noted(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
+        seen.add(ours.dtype)
+        distance = compare(ours, theirs)
+        assert distance.dtype == torch.float32, "what is compared is compared in full"
+        return distance
+
+    monkeypatch.setattr(where, noted)
+    for precision, expected in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        seen.clear()
+        changes = {"training": {"max_steps": 2}, "runtime": {"precision": precision}}
+        recipe = tiny(**IMAGES | changes, method=method, baseline=False)
+        list(distill(recipe, tmp_path / precision))
+        assert seen == {expected}
 
 
 def test_the_faster_numbers_are_chosen_and_remembered_for_the_machine(tmp_path, monkeypatch):

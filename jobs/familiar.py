@@ -23,9 +23,10 @@ from kdcore.recipe import Recipe
 OWN: Final = tuple(
     name
     for name in JobSpec.model_fields
-    if name in {"name", "seeds"} or name not in Recipe.model_fields
+    if name in {"name", "seeds"} or name not in {*Recipe.model_fields, "resources"}
 )
-"""Fields that no check of a recipe looks at; of the seeds, only at how many there are."""
+"""Fields that no check of a recipe looks at; of the seeds, only at how many there are. Resources
+write a part of the recipe."""
 
 _KEPT: Final = 128
 """Recipes that are remembered, with some 20 kB each."""

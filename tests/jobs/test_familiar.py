@@ -12,6 +12,7 @@ from jobs.familiar import OWN, read_familiar
 from jobs.spec import LOOKED_THROUGH, JobSpec
 from jobs.submission import Submission
 from kdcore.catalog import METHODS
+from kdcore.recipe import Recipe
 
 ALL_METHODS: list[Any] = [
     {"name": name, "assistants": ["plain_cnn"]} if name in {"takd", "dgkd"} else name
@@ -22,6 +23,8 @@ OWNS: list[dict[str, Any]] = [
     {"name": 'ünïcødé 🥃 "\\ \u2603', "labels": {"k": "x'\"y"}},
     {"name": None, "seeds": [3], "priority": 1},
     {"seeds": [7, 1, 5], "max_attempts": 2, "max_runtime_seconds": 60},
+    {"resources": {"gpus": 2}},
+    {"resources": {"gpus": 0}},
 ]
 REFUSED: list[dict[str, Any]] = [
     {"name": ""},
@@ -34,7 +37,14 @@ REFUSED: list[dict[str, Any]] = [
     {"priority": 101},
     {"priority": 5.0},
     {"max_attempts": None},
+    {"resources": {"gpus": 2}, "runtime": {"device": "cpu"}},
 ]
+
+
+def test_every_field_of_a_job_is_tried_here() -> None:
+    """One that writes a part of the recipe, as resources do, must not be taken for a job's own."""
+    tried = {name for own in OWNS for name in own}
+    assert set(JobSpec.model_fields) - set(Recipe.model_fields) <= tried
 
 
 @pytest.mark.parametrize("method", ALL_METHODS, ids=str)

@@ -5,7 +5,8 @@
 
 small is ResNet-20 -> ResNet-8, big is ResNet-32x4 -> ResNet-8x4, in batches of 64 out of 50,000
 images of CIFAR's shape, cropped and mirrored. A toolkit takes its own step over its own loader and
-transforms, and begins with the same teacher; a checkout that is not named is left out. Ours records
+transforms, and begins with the same teacher; a checkout that is not named is left out. They need
+torchvision and pillow, mdistiller yacs as well; nothing is installed for them. Ours records
 every term, checks for divergence and tells of progress. `live` asks the teacher in every step about
 fresh views. `kept` looks up what it said of a stored view; kept maps are those of 2,048 samples, in
 memory. The plain loop is that of `plain_loop.py`, on images that nobody changes. Only steps are

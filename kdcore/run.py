@@ -145,7 +145,8 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
         teacher = build(recipe.teacher.model, shape, classes, seed=0)
         load_weights(teacher, weights, str(recipe.teacher.weights))
         run.keep(TEACHER, recipe.teacher.model, teacher.to(device))
-        run.scores[TEACHER] = scores_of(run.predictions(TEACHER, "test"), corpus.test)
+        assert run.teacher_logits is not None  # noqa: S101  # told when it was kept
+        run.scores[TEACHER] = scores_of(run.teacher_logits, corpus.test)
         if corpus.validation:
             validated = scores_of(run.predictions(TEACHER, "validation"), corpus.validation)
             run.scores[TEACHER]["validation_accuracy"] = validated["accuracy"]

@@ -22,7 +22,7 @@ from kdcore.teacher_cache.sheet import OutOfRangeError, size_of
 Views = Sequence[Sequence[SheetAbout]]
 """For each view of the samples, the sheets that a training reads."""
 _WAIT_SECONDS: Final = 0.2
-_TRIED: Final = 64
+_TRIED: Final = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,37 +4,34 @@
 
 The plain loop does what a user's script does: forward both networks, cross-entropy + T^2 KL,
 backward, step. Ours does the same and also records every step's loss terms, learning rate and
-progress, checks for divergence, and writes checkpoints. The two run in turn, in an order that
-alternates; the ratio is taken pair by pair, of CPU seconds, since wall time on a shared machine
-says little.
+progress, checks for divergence, and writes checkpoints. The two take turns in an order that is
+drawn; the ratio is taken repeat by repeat, of CPU seconds, since wall time on a shared machine says
+little.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import tempfile
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from stand.lessons import CPU, bench
+from stand.telling import Table, asked, spread, write
+from stand.turns import cpu_seconds, take_turns
 from torch import Tensor, nn
 
 from kdcore.corpus import Corpus, load_corpus
-from kdcore.crew import Crew
 from kdcore.lesson import Lesson
 from kdcore.network import build
 from kdcore.optim import learning_rate
 from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
 from kdcore.runtime import derive_seed
-from kdcore.stage import Bench, Trained, train
+from kdcore.stage import Trained, train
 from kdcore.teacher_cache.answers import Live
 
-CPU = torch.device("cpu")
 BATCH, TEMPERATURE, ALPHA = 64, 4.0, 0.9
 PAIRS: dict[str, dict[str, Any]] = {
     "mlp": {
@@ -139,17 +136,8 @@ def plain(stage: Stage, lesson: Lesson) -> nn.Sequential:
 
 def ours(stage: Stage, lesson: Lesson) -> nn.Sequential:
     """Train with the engine's loop, every event taken."""
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(
-            device=CPU,
-            crew=Crew(1, CPU, 1, Path(folder) / "crew"),
-            checkpoints=Path(folder) / "checkpoints",
-            anchors=Path(folder) / "anchors",
-            curves=Path(folder) / "curve.jsonl",
-            digest="benchmark",
-            report_every=0.5,
-        )
-        loop = train(stage, lesson, bench)
+    with bench() as where:
+        loop = train(stage, lesson, where)
         while True:
             try:
                 next(loop)
@@ -157,25 +145,16 @@ def ours(stage: Stage, lesson: Lesson) -> nn.Sequential:
                 return cast("Trained", end.value).network
 
 
-def cpu_seconds(run: Callable[[Stage, Lesson], nn.Sequential], work: tuple[Stage, Lesson]) -> float:
-    """Return the CPU seconds that a run takes."""
-    start = time.process_time()
-    run(*work)
-    return time.process_time() - start
-
-
 def main() -> None:
     """Measure, print a table, and write the numbers where they are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = asked(__doc__, repeats=9)
     parser.add_argument("--pair", choices=list(PAIRS), action="append")
-    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     results: dict[str, Any] = {"torch": torch.__version__}
-    print("| pair | steps | plain, CPU s | ours, CPU s | ours / plain, median [lowest..highest] |")
-    print("| --- | ---: | ---: | ---: | --- |")
+    numbers = ("steps", "plain, CPU s", "ours, CPU s")
+    table = Table("pair", *numbers, "ours / plain", numbers=numbers)
     for pair in arguments.pair or list(PAIRS):
         work = prepare(pair, arguments.steps or PAIRS[pair]["steps"])
         same = [
@@ -184,23 +163,14 @@ def main() -> None:
         ]
         if not all(same):
             raise SystemExit(f"{pair}: the two loops do not compute the same")
-        times: list[tuple[float, float]] = []
-        for repeat in range(arguments.repeats):
-            if repeat % 2:
-                second = cpu_seconds(ours, work)
-                times.append((cpu_seconds(plain, work), second))
-            else:
-                first = cpu_seconds(plain, work)
-                times.append((first, cpu_seconds(ours, work)))
-        ratios = [our / their for their, our in times]
-        theirs, mine = (statistics.median(column) for column in zip(*times, strict=True))
-        print(
-            f"| {pair} | {work[0].total_steps} | {theirs:.2f} | {mine:.2f} "
-            f"| {statistics.median(ratios):.3f} [{min(ratios):.3f}..{max(ratios):.3f}] |"
-        )
-        results[pair] = {"cpu_seconds": times, "ratios": ratios}
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+        loops = {"plain": plain, "ours": ours}
+        turns = {name: partial(cpu_seconds, partial(loop, *work)) for name, loop in loops.items()}
+        took = take_turns(turns, arguments.repeats)
+        ratios = [our / their for our, their in zip(took["ours"], took["plain"], strict=True)]
+        medians = [f"{statistics.median(took[name]):.2f}" for name in loops]
+        table.add(pair, work[0].total_steps, *medians, spread(ratios, 3))
+        results[pair] = {"cpu_seconds": took, "ratios": ratios}
+    write(arguments.json, results)
 
 
 if __name__ == "__main__":

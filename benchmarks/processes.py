@@ -10,7 +10,6 @@ those of one they are what sharing costs. Wall seconds mean something where each
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import resource
@@ -21,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
+
+from stand.telling import Table, asked, ratio, write
 
 PAIRS: Final = {"small": ("resnet20", "resnet8", 20), "big": ("resnet32x4", "resnet8x4", 4)}
 """Teacher, student, and the steps of the short run; the long one has five times as many."""
@@ -65,32 +66,24 @@ def a_step(pair: str, processes: int, folder: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure, print a table, and write the numbers where they are asked for."""
+    parser = asked(__doc__, repeats=3)
     parser.add_argument("--pair", choices=PAIRS, action="append", help="both, if left out")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="file for every number")
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
-    print("| pair | CPU of two / one | wall of one / two | ms a step, one: CPU, wall |")
-    print("| --- | ---: | ---: | ---: |")
+    numbers = ("one: CPU, ms a step", "wall")
+    table = Table("pair", "CPU of two / one", "wall of one / two", *numbers, numbers=numbers)
     with tempfile.TemporaryDirectory() as folder:
         for pair in arguments.pair or PAIRS:
             rows: list[dict[int, tuple[float, float]]] = []
             for _ in range(arguments.repeats):
                 order = random.sample([1, 2], 2)
                 rows.append({count: a_step(pair, count, Path(folder)) for count in order})
-            cost = [row[2][0] / row[1][0] for row in rows]
-            gain = [row[1][1] / row[2][1] for row in rows]
-            cpu, wall = (statistics.median(row[1][which] for row in rows) for which in (0, 1))
-            results[pair] = {"rows": rows, "cost": cost, "gain": gain}
-            print(f"| {pair} | {_shown(cost)} | {_shown(gain)} | {cpu:.0f}, {wall:.0f} |")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
-
-
-def _shown(ratios: list[float]) -> str:
-    return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}..{max(ratios):.2f}]"
+            cpu, wall = ({n: [row[n][which] for row in rows] for n in (1, 2)} for which in (0, 1))
+            cells = (f"{statistics.median(one):.0f}" for one in (cpu[1], wall[1]))
+            table.add(pair, ratio(cpu[2], cpu[1]), ratio(wall[1], wall[2]), *cells)
+            results[pair] = {"cpu_ms": cpu, "wall_ms": wall}
+    write(arguments.json, results)
 
 
 if __name__ == "__main__":

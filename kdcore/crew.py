@@ -32,8 +32,9 @@ from kdcore.ranks import Ranks, between_processes
 READY: Final = b"ready\n"
 _TO_MEET: Final = timedelta(seconds=120)
 _FOREVER: Final = timedelta(days=365)
-"""Who follows waits while the leader measures, writes and asks. A process that is gone is noticed
-by its closed connections, and one that stands still by whoever runs the leader."""
+"""Who follows waits while the leader measures, writes and asks. gloo notices a process that is gone
+by its closed connections; one that stands still, and over NCCL also one that is gone, is noticed by
+whoever waits for the leader's events."""
 _BACKENDS: Final = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 _GRACE_SECONDS: Final = 10.0
 _MEETING, _COMMON, _TASK = "meeting", "common.pt", "task.pt"

@@ -117,11 +117,11 @@ def test_a_second_one_on_the_folder_is_refused_with_the_address(up: Up) -> None:
 
 
 def train_long(up: Up) -> dict[str, Any]:
-    """Submit a job without an end, and wait until its trainer is at work."""
+    """Submit a job without an end, and wait until its trainer has taken a step."""
     long = {**SPEC, "training": {"max_steps": 1_000_000}}
     job: dict[str, Any] = httpx.post(f"{up.url}/v1/jobs", json=long).raise_for_status().json()
     address = f"{up.url}/v1/jobs/{job['id']}"
-    wait_until(lambda: httpx.get(address).json()["progress"], seconds=60)
+    wait_until(lambda: (httpx.get(address).json()["progress"] or {}).get("step"), seconds=60)
     up.family = psutil.Process(up.process.pid).children(recursive=True)
     assert len(up.family) >= 4
     return job

@@ -28,6 +28,7 @@ from jobs.database import Database, migrate
 from jobs.endings import Ending
 from jobs.repository import Repository
 from jobs.states import Status
+from jobs.tenants import DEFAULT_PROJECT
 
 Ask = Callable[[Repository], object]
 
@@ -75,7 +76,7 @@ def ask(database: Database, question: Ask) -> float:
     """Return the seconds of one question, transaction included."""
     start = time.perf_counter()
     with database.read() as session:
-        question(Repository(session))
+        question(Repository(session, DEFAULT_PROJECT))
     return time.perf_counter() - start
 
 

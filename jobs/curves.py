@@ -124,6 +124,7 @@ class CurveBook(Journal):
         `max_points` bounds the points of each stage; `keys` picks columns. What later attempts have
         told again is not read, and of a long curve that is to be thin, no more than the outlines.
         """
+        self._require(job_id)
         floor = select(Job.resume_floor).where(Job.id == job_id).scalar_subquery()
         theirs = _SPANS.where(MetricChunk.job_id == job_id, MetricChunk.attempt > floor)
         stages: dict[str, list[Any]] = {}

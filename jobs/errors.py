@@ -2,6 +2,10 @@
 
 JobError
 ├── JobNotFound            no such job
+├── ProjectNotFound        no such project
+├── ProjectExists          the name is taken
+├── ProjectFull            the project has as many jobs waiting as it may
+├── KeyNotFound            no such API key
 ├── IllegalTransition      the verb does not fit the job's status
 ├── IdempotencyKeyTaken    another job was made under this key at the same moment
 ├── LeaseLost              the writer's fencing token is stale: another attempt owns the job
@@ -36,6 +40,49 @@ class JobNotFound(JobError):
         """Name the job."""
         super().__init__(f"there is no job {job_id!r}", hint="GET /v1/jobs lists the jobs")
         self.job_id = job_id
+
+
+class ProjectNotFound(JobError):
+    """There is no project of this name."""
+
+    code = "project_not_found"
+
+    def __init__(self, name: str) -> None:
+        """Name the project."""
+        super().__init__(f"there is no project {name[:80]!r}", hint="GET /v1/projects lists them")
+
+
+class ProjectExists(JobError):
+    """There is a project of this name already."""
+
+    code = "project_exists"
+
+    def __init__(self, name: str) -> None:
+        """Name the project."""
+        super().__init__(f"there is a project {name!r} already", hint="choose another name")
+
+
+class ProjectFull(JobError):
+    """The project has as many jobs waiting as it may."""
+
+    code = "project_full"
+
+    def __init__(self, name: str, waiting: int, most: int) -> None:
+        """Say how many wait, and how many may."""
+        super().__init__(
+            f"project {name} has {waiting} jobs waiting; expected no more than {most}",
+            hint="send it again when some of them have started, or have the limit raised",
+        )
+
+
+class KeyNotFound(JobError):
+    """There is no API key with this id."""
+
+    code = "key_not_found"
+
+    def __init__(self, key_id: str) -> None:
+        """Name the key's id."""
+        super().__init__(f"there is no key {key_id[:80]!r}", hint="GET /v1/keys lists them")
 
 
 class IllegalTransition(JobError):

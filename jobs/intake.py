@@ -1,5 +1,6 @@
 """Storing submissions together: all that wait become one transaction, and one flush of the disk."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -8,10 +9,11 @@ from sqlalchemy.exc import IntegrityError
 
 from jobs.bulk import insert_rows
 from jobs.database import UNREACHABLE, Database, Written
-from jobs.errors import IdempotencyKeyTaken
+from jobs.errors import IdempotencyKeyTaken, ProjectFull
 from jobs.ids import new_job_id
 from jobs.journal import count
 from jobs.keyed import JobRow
+from jobs.projects import require_room
 from jobs.states import Status
 from jobs.submission import Submission
 from jobs.tables import Event, Job, JobLabel
@@ -22,7 +24,8 @@ _NOTHING = Written("{}")
 def store_all(database: Database, submissions: Sequence[Submission]) -> list[JobRow | Exception]:
     """Store jobs and return their rows, each committed; what cannot be stored has its error.
 
-    An idempotency key that is taken undoes the common transaction, and each is then stored alone.
+    A key that is taken, or a project that is full, undoes the common transaction; each is then
+    stored alone.
     """
     if len(submissions) == 1:
         return [_store_one(database, submissions[0])]
@@ -30,7 +33,7 @@ def store_all(database: Database, submissions: Sequence[Submission]) -> list[Job
         # No session: it would cost as much as what it is there for.
         with database.engine.begin() as connection:
             return list[JobRow | Exception](store(connection, submissions))
-    except IntegrityError:
+    except (IntegrityError, ProjectFull):
         return [_store_one(database, one) for one in submissions]
 
 
@@ -38,7 +41,7 @@ def _store_one(database: Database, submission: Submission) -> JobRow | Exception
     try:
         with database.engine.begin() as connection:
             return store(connection, [submission])[0]
-    except (IdempotencyKeyTaken, IntegrityError, *UNREACHABLE) as error:
+    except (IdempotencyKeyTaken, ProjectFull, IntegrityError, *UNREACHABLE) as error:
         return error
 
 
@@ -46,9 +49,12 @@ def store(connection: Connection, submissions: Sequence[Submission]) -> list[Job
     """Store jobs inside a transaction, each with its first event, and return their rows.
 
     Raises:
+        ProjectFull: a project may not have so many jobs waiting.
         IdempotencyKeyTaken: there is one job, and its key is taken.
         sqlalchemy.exc.IntegrityError: there are several, and a key of one is taken.
     """
+    for project, jobs in Counter(one.project for one in submissions).items():
+        require_room(connection, project, jobs)
     moment = _now(connection)
     rows = [one.row(new_job_id(), moment) for one in submissions]
     stored = [one.stored(row) for one, row in zip(submissions, rows, strict=True)]
@@ -60,13 +66,13 @@ def store(connection: Connection, submissions: Sequence[Submission]) -> list[Job
             raise
         raise IdempotencyKeyTaken(key) from error
     labels = [
-        {"job_id": row.id, "key": key, "value": value}
+        {"job_id": row.id, "project": row.project, "key": key, "value": value}
         for one, row in zip(submissions, rows, strict=True)
         for key, value in one.spec.labels.items()
     ]
     if labels:
         insert_rows(connection, JobLabel, labels)
-    count(connection, {Status.QUEUED: len(rows)})
+    count(connection, Counter((row.project, Status.QUEUED) for row in rows))
     first = {"seq": 1, "type": "job.queued", "at": moment, "data": _NOTHING}
     insert_rows(connection, Event, [{"job_id": row.id, **first} for row in rows])
     return rows

@@ -4,6 +4,7 @@ What a worker writes is fenced: the token is the number of its attempt, a later 
 job's number, and everything that an earlier owner still writes finds no row and changes nothing.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,7 +21,9 @@ FOLD_EVERY = 64
 
 _NOTES: Any = StatusChange.__table__
 _NOTE = insert(_NOTES).returning(_NOTES.c.id)
-_NOTE_OF_SQLITE = "INSERT INTO status_changes (status, jobs) VALUES (:status, :jobs)"
+_NOTE_OF_SQLITE = (
+    "INSERT INTO status_changes (project, status, jobs) VALUES (:project, :status, :jobs)"
+)
 
 Line = tuple[str, Mapping[str, Any]]
 """An event's type and data."""
@@ -29,9 +32,13 @@ Line = tuple[str, Mapping[str, Any]]
 class Journal:
     """A session of the ledger; it never commits, so its writes happen together or not at all."""
 
-    def __init__(self, session: Session) -> None:
-        """Read and write inside the session's transaction."""
+    def __init__(self, session: Session, project: str | None = None) -> None:
+        """Read and write inside the session's transaction.
+
+        Bound to a project, it knows no job of another one. Workers and sweepers serve them all.
+        """
         self._session = session
+        self._project = project
 
     @property
     def _connection(self) -> Connection:
@@ -45,16 +52,28 @@ class Journal:
             JobNotFound: there is none.
         """
         job = self._session.get(Job, job_id, populate_existing=True)
-        if job is None:
+        if job is None or self._project not in {None, job.project}:
             raise JobNotFound(job_id)
         return job
+
+    def _require(self, job_id: str) -> None:
+        """Refuse a job that is not of the project, before anything of it is read.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+        if self._project is None:
+            return
+        theirs = select(Job.id).where(Job.id == job_id, Job.project == self._project)
+        if self._session.scalar(theirs) is None:
+            raise JobNotFound(job_id)
 
     def _locked(self, job_id: str) -> Job:
         """Return a job that nobody else can change before this transaction ends."""
         wide = defer(Job.spec), defer(Job.recipe)  # hardly ever wanted, and slow to read
         statement = select(Job).where(Job.id == job_id).options(*wide).with_for_update()
         job = self._session.scalar(statement, execution_options={"populate_existing": True})
-        if job is None:
+        if job is None or self._project not in {None, job.project}:
             raise JobNotFound(job_id)
         return job
 
@@ -88,12 +107,18 @@ class Journal:
         if new not in ACTIVE:
             settled.update(worker=None, lease_until=None, phase=None)
         statement = (
-            update(Job).where(_is(was), *where).values({**settled, **values}).returning(Job.id)
+            update(Job)
+            .where(_is(was), *where)
+            .values({**settled, **values})
+            .returning(Job.id, Job.project)
         )
-        moved = self._connection.scalar(statement)
-        if moved is not None and new is not was:
-            count(self._connection, {was: -1, new: 1})
-        return moved
+        moved = self._connection.execute(statement).one_or_none()
+        if moved is None:
+            return None
+        job_id, project = moved
+        if new is not was:
+            count(self._connection, {(project, was): -1, (project, new): 1})
+        return job_id
 
     def _append(self, job_id: str, lines: Iterable[Line], attempt: int | None = None) -> None:
         """Append lines to a job's story; it locks the job's row, so the numbers have no gap."""
@@ -113,13 +138,16 @@ class Journal:
         self._connection.execute(insert(Event).values(at=clock()), rows)
 
 
-def count(connection: Connection, changes: Mapping[Status, int]) -> None:
-    """Note how many jobs came into which status, in the transaction that brings them there.
+def count(connection: Connection, changes: Mapping[tuple[str, Status], int]) -> None:
+    """Note how many jobs of which project came into which status, in the very transaction.
 
     Notes are only ever appended, so transactions that change the same statuses never wait for
     each other; now and then one of them folds all that it sees into one sum a status.
     """
-    rows = [{"status": status.value, "jobs": jobs} for status, jobs in changes.items()]
+    rows = [
+        {"project": project, "status": status.value, "jobs": jobs}
+        for (project, status), jobs in changes.items()
+    ]
     if connection.dialect.name == "sqlite":
         # Several times cheaper than the other way, and a part of every transaction that moves jobs.
         ids = [connection.exec_driver_sql(_NOTE_OF_SQLITE, row).lastrowid for row in rows]
@@ -132,13 +160,16 @@ def count(connection: Connection, changes: Mapping[Status, int]) -> None:
 def _fold(connection: Connection) -> None:
     # What another transaction is folding at this moment is left to it.
     seen = select(_NOTES.c.id).with_for_update(skip_locked=True)
-    gone = connection.execute(
-        delete(_NOTES).where(_NOTES.c.id.in_(seen)).returning(_NOTES.c.status, _NOTES.c.jobs)
-    )
-    sums: dict[str, int] = {}
-    for status, jobs in gone:
-        sums[status] = sums.get(status, 0) + jobs
-    rows = [{"status": status, "jobs": jobs} for status, jobs in sums.items() if jobs]
+    told = _NOTES.c.project, _NOTES.c.status, _NOTES.c.jobs
+    gone = connection.execute(delete(_NOTES).where(_NOTES.c.id.in_(seen)).returning(*told))
+    sums: Counter[tuple[str, str]] = Counter()
+    for project, status, jobs in gone:
+        sums[project, status] += jobs
+    rows = [
+        {"project": project, "status": status, "jobs": jobs}
+        for (project, status), jobs in sums.items()
+        if jobs
+    ]
     if rows:
         connection.execute(insert(_NOTES), rows)
 

@@ -21,6 +21,7 @@ class JobRow(NamedTuple):
     """A job as the ledger keeps it; documents are JSON text, moments what the driver gives."""
 
     id: str
+    project: str
     name: str | None
     labels: str
     status: str

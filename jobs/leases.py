@@ -3,33 +3,25 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, select, update
 
 from jobs.curves import CurveBook
 from jobs.errors import LeaseLost
-from jobs.journal import WAITING, Line, held
+from jobs.journal import Line, held
 from jobs.moments import clock
 from jobs.progress import fold_progress, fold_saved_steps
 from jobs.states import AttemptStatus, Status, Verb
 from jobs.tables import Attempt, Event, Job
+from jobs.tenants import DEFAULT_QUEUE
+from jobs.turns import has_room, next_of, serve, turns
 
 _NO_ROW = frozenset({"stage.progress", "answers.progress", "metrics"})
 
-_NEXT = (
-    select(Job.id)
-    .where(WAITING, Job.run_after <= clock())
-    .order_by(Job.priority.desc(), Job.run_after, Job.id)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-)
-# The same, with the index named: once it has statistics, SQLite would rather sort all that wait.
-_NEXT_OF_SQLITE = text(
-    "SELECT id FROM jobs INDEXED BY ix_jobs_waiting"
-    " WHERE status = 'queued' AND run_after <= ledger_clock(0.0)"
-    " ORDER BY priority DESC, run_after, id LIMIT 1"
-).columns(Job.id)
+MANY_GPUS = 1 << 30
+"""As many as any job may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +54,39 @@ class Wish:
 class Leases(CurveBook):
     """Claims on jobs, and everything that only their owner may write."""
 
-    def claim(self, worker_id: str, lease_seconds: float) -> Claim | None:
-        """Take the best waiting job, if any: highest priority first, then longest waiting."""
-        is_sqlite = self._session.get_bind().dialect.name == "sqlite"
-        best = (_NEXT_OF_SQLITE if is_sqlite else _NEXT).scalar_subquery()
-        job_id = self._move(
-            Verb.CLAIM,
-            Status.QUEUED,
-            Job.id == best,
-            attempt=Job.attempt + 1,
-            worker=worker_id,
-            lease_until=clock(lease_seconds),
-            started_at=func.coalesce(Job.started_at, clock()),
-        )
-        if job_id is None:
-            return None
+    def claim(
+        self,
+        worker_id: str,
+        lease_seconds: float,
+        *,
+        queues: Sequence[str] = (DEFAULT_QUEUE,),
+        gpus: int = MANY_GPUS,
+    ) -> Claim | None:
+        """Take the job that is next, if any: see `jobs.turns`.
+
+        Only `queues` are looked into, one after another, and jobs that ask for more `gpus` are left
+        to others.
+        """
+        projects = turns(self._session)
+        for queue, project in product(queues, projects):
+            if not has_room(self._session, project):
+                continue
+            best = next_of(self._session, project, queue, gpus).scalar_subquery()
+            job_id = self._move(
+                Verb.CLAIM,
+                Status.QUEUED,
+                Job.id == best,
+                attempt=Job.attempt + 1,
+                worker=worker_id,
+                lease_until=clock(lease_seconds),
+                started_at=func.coalesce(Job.started_at, clock()),
+            )
+            if job_id is not None:
+                serve(self._session, project)
+                return self._claimed(job_id, worker_id)
+        return None
+
+    def _claimed(self, job_id: str, worker_id: str) -> Claim:
         job = self.get(job_id)
         earlier = self._session.scalars(
             select(Attempt).where(

@@ -39,11 +39,13 @@ class _Filter:
     """Ids in an index and what they are picked by; several walks find jobs of several kinds."""
     met: ColumnElement[bool] | None
 
-    def newest(self, after: str | None, limit: int) -> Select[str]:
+    def newest(self, project: str | None, after: str | None, limit: int) -> Select[str]:
         """Return the statement for the newest ids after an id, each found by its own walk."""
         parts: list[Select[str]] = []
         for column, condition in self.walks:
             part = select(column.label("id")).order_by(column.desc()).limit(limit)
+            if project is not None:  # which each of the indexes begins with
+                part = part.where(column.class_.project == project)
             part = part if condition is None else part.where(condition)
             parts.append(part if after is None else part.where(column < after))
         if len(parts) == 1:
@@ -95,7 +97,7 @@ class Listing(Journal):
         return self._search(filters, q, after=after, limit=limit)
 
     def _walk(self, one: _Filter, *, after: str | None, limit: int) -> Page:
-        ids = one.newest(after, limit + 1).subquery()
+        ids = one.newest(self._project, after, limit + 1).subquery()
         jobs = self._jobs(Job.id.in_(select(ids.c.id)), limit=limit + 1)
         page = jobs[:limit]
         return Page(page, page[-1].id if len(jobs) > limit else None)
@@ -121,7 +123,7 @@ class Listing(Journal):
     ) -> tuple[Page, bool]:
         """Return what is among so many jobs, and whether there are no more to look at."""
         rarest = self._rarest(filters, after, look)
-        walk = rarest.newest(after, look)
+        walk = rarest.newest(self._project, after, look)
         met = [one.met for one in filters if one is not rarest and one.met is not None]
         window = walk.subquery()
         inside = select(window.c.id)
@@ -144,7 +146,7 @@ class Listing(Journal):
             return filters[0] if filters else _ALL
 
         def found(one: _Filter) -> int:
-            walk = one.newest(after, look).subquery()
+            walk = one.newest(self._project, after, look).subquery()
             return self._session.scalar(select(func.count()).select_from(walk)) or 0
 
         return min(filters, key=found)

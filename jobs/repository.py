@@ -3,7 +3,8 @@
 It is put together from one file for each voice, and all SQL is in these:
 `journal` (how anything is written), `story` (what happened), `leases` (a worker at work), `curves`
 (what it tells of curves), `endings` (how attempts end), `sweeping` (what anybody may do), `listing`
-(what is found how); the verbs of clients are here.
+(what is found how), `projects` and `keyring` (who may), `audit` (who did); the verbs of clients are
+here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,24 +12,27 @@ from typing import Any, Literal
 
 from sqlalchemy import select
 
+from jobs.audit import Audit
 from jobs.errors import JobNotFound
 from jobs.intake import store
 from jobs.keyed import ROWS, JobRow
+from jobs.keyring import Keyring
 from jobs.leases import Leases
 from jobs.listing import Listing
 from jobs.moments import clock
 from jobs.spec import JobSpec
 from jobs.states import Status, Verb, advance
 from jobs.story import Story
-from jobs.submission import Submission
+from jobs.submission import Submission, digest_of
 from jobs.sweeping import Sweeping
 from jobs.tables import Job
+from jobs.tenants import DEFAULT_PROJECT
 
 CancelMode = Literal["graceful", "now"]
 RetryFrom = Literal["checkpoint", "scratch"]
 
 
-class Repository(Leases, Sweeping, Listing, Story):
+class Repository(Leases, Sweeping, Listing, Story, Keyring, Audit):
     """The ledger inside one transaction; it never commits, the transaction's owner does."""
 
     def add(
@@ -41,11 +45,17 @@ class Repository(Leases, Sweeping, Listing, Story):
     ) -> Job:
         """Store a job with its first event; `sent` is the spec as the client wrote it.
 
+        It is of the project that the repository is bound to, if it is.
+
         Raises:
             IdempotencyKeyTaken: a job under this key was stored at the same moment.
         """
         submission = Submission.of(
-            spec, sent, idempotency_key=idempotency_key, body_sha256=body_sha256
+            spec,
+            sent,
+            idempotency_key=idempotency_key,
+            body_sha256=body_sha256,
+            project=self._project or DEFAULT_PROJECT,
         )
         (row,) = self.add_all([submission])
         return self.get(row.id)
@@ -61,7 +71,8 @@ class Repository(Leases, Sweeping, Listing, Story):
 
     def find_by_idempotency_key(self, key: str) -> tuple[str, str | None] | None:
         """Return the id of the job made under a key, and the sha256 of the body that made it."""
-        found = select(Job.id, Job.body_sha256).where(Job.idempotency_key == key)
+        digest = digest_of(self._project or DEFAULT_PROJECT, key)
+        found = select(Job.id, Job.body_sha256).where(Job.idempotency_key == digest)
         row = self._session.execute(found).one_or_none()
         return (row[0], row[1]) if row else None
 
@@ -72,7 +83,7 @@ class Repository(Leases, Sweeping, Listing, Story):
             JobNotFound: there is none.
         """
         row = self._session.execute(ROWS.where(Job.id == job_id)).one_or_none()
-        if row is None:
+        if row is None or self._project not in {None, row.project}:
             raise JobNotFound(job_id)
         return JobRow._make(row)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from jobs.tenants import DEFAULT_QUEUE
 from kdcore.teacher_cache.shelf import DEFAULT_BUDGET
 
 MEMORY_BROKER = "memory://"
@@ -80,6 +81,14 @@ class Settings(BaseSettings):
     """How long a trainer that was asked to stop may take to save before it is killed."""
     slots: int = Field(default=1, ge=1, le=64)
     """Attempts that one worker runs at a time."""
+    queues: str = Field(
+        default=DEFAULT_QUEUE, pattern=r"^[a-z0-9][a-z0-9._-]*(?:\s*,\s*[a-z0-9][a-z0-9._-]*)*$"
+    )
+    """Queues that a worker looks into, separated by commas, the first one first: jobs name theirs
+    in `resources.queue`."""
+    gpus: int | None = Field(default=None, ge=0)
+    """GPUs that a worker has for one job: those that ask for more are left to others. Without a
+    number it takes any job, and one that asks for what is not there fails."""
     warm: bool = True
     """Keep a process at hand that has the engine loaded, and fork trainers from it (on Linux). It
     takes some 300 MB of memory, and a trainer then starts a hundred times sooner."""
@@ -89,17 +98,25 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port that the API binds to; 0 takes a free one."""
     allow_open: bool = False
-    """Let the API bind to an address that others reach, though it asks nobody for a key."""
+    """Let the API bind to an address that others reach while there is no key to ask for."""
     allowed_hosts: str = ""
     """Names, separated by commas, that requests may call the API by, beside the loopback ones and
     `host`; `*` allows any. Names that are not listed are refused, since a web page could have them
     resolve to this machine."""
     max_body_bytes: int = Field(default=1 << 20, ge=1024)
     """Largest request body that the API reads."""
+    rate_per_second: float = Field(default=100.0, ge=0)
+    """Requests that one API key may make in a second, over time; four times as many at once. 0 is
+    no limit."""
     migrate: bool | None = None
     """Bring the schema up to date at start; by default only on SQLite."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Level of the processes' own logs."""
+
+    @property
+    def queue_names(self) -> list[str]:
+        """The queues that a worker looks into, in their order."""
+        return [name.strip() for name in self.queues.split(",")]
 
     @property
     def work(self) -> Path:

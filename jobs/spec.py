@@ -6,6 +6,8 @@ from pydantic import Field, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from jobs.documents import DocumentTooLarge, Flaw, find_flaws
+from jobs.projects import PROJECT_NAME
+from jobs.tenants import DEFAULT_QUEUE
 from kdcore.entry import Record
 from kdcore.recipe import Recipe
 
@@ -14,6 +16,8 @@ MAX_LABELS = 16
 LOOKED_THROUGH: Final = object()
 """Context of a validation whose caller has found no flaws in the document already."""
 
+ProjectName = Annotated[str, Field(pattern=PROJECT_NAME.pattern)]
+QueueName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
 LabelValue = Annotated[str, Field(max_length=256)]
 
@@ -25,6 +29,8 @@ class Resources(Record):
     """GPUs that share each step, which has a batch of per_device_train_batch_size for each of them;
     0 stays on the CPU. It writes `runtime.device` and `runtime.processes`, and where it is not
     given these stand for themselves."""
+    queue: QueueName = DEFAULT_QUEUE
+    """Only workers that look into this queue take the job; see STILLHOUSE_QUEUES."""
 
     def runtime(self) -> dict[str, Any]:
         """Return what it says of the recipe's runtime."""

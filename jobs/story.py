@@ -16,6 +16,7 @@ class Story(Journal):
 
     def events(self, job_id: str, *, after: int = 0, limit: int = MAX_EVENTS) -> Sequence[Event]:
         """Return the events behind the number `after`, in order, at most `limit` of them."""
+        self._require(job_id)
         statement = (
             select(Event)
             .where(Event.job_id == job_id, Event.seq > after)
@@ -26,11 +27,13 @@ class Story(Journal):
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """Return the attempts of a job, the first one first."""
+        self._require(job_id)
         statement = select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.attempt)
         return self._session.scalars(statement).all()
 
     def artifacts(self, job_id: str) -> Sequence[Artifact]:
         """Return the files that a job delivered, by name."""
+        self._require(job_id)
         statement = select(Artifact).where(Artifact.job_id == job_id).order_by(Artifact.name)
         return self._session.scalars(statement).all()
 
@@ -40,6 +43,7 @@ class Story(Journal):
         Raises:
             ArtifactNotFound: the job delivered no file of this name.
         """
+        self._require(job_id)
         # Asked as a condition, not as an identity: the name comes from outside.
         row = self._session.scalar(
             select(Artifact).where(Artifact.job_id == job_id, Artifact.name == name)
@@ -51,6 +55,8 @@ class Story(Journal):
     def counts(self) -> Mapping[str, int]:
         """Return how many jobs there are in each status that occurs."""
         changes = select(StatusChange.status, func.sum(StatusChange.jobs))
+        if self._project is not None:
+            changes = changes.where(StatusChange.project == self._project)
         rows = self._session.execute(changes.group_by(StatusChange.status))
         return {status: int(jobs) for status, jobs in rows if jobs}
 

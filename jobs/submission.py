@@ -1,5 +1,6 @@
 """A spec on its way into the ledger: everything that its row will hold, worked out beforehand."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from jobs.database import Written, dump_json
 from jobs.keyed import JobRow
 from jobs.spec import JobSpec
 from jobs.states import Status
+from jobs.tenants import DEFAULT_PROJECT
 from kdcore.recipe import Recipe
 
 _NOTHING: Final = Written("{}")
@@ -26,9 +28,12 @@ class Submission:
     """The resolved form of the run alone: a later default does not change an old job."""
     idempotency_key: str | None = None
     body_sha256: str | None = None
+    project: str = DEFAULT_PROJECT
+    submitted_by: str | None = None
+    """Id of the key that it was posted with."""
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913  # all that is kept of it, by name
         cls,
         spec: JobSpec,
         sent: Mapping[str, Any],
@@ -36,16 +41,20 @@ class Submission:
         idempotency_key: str | None = None,
         body_sha256: str | None = None,
         recipe: Written | None = None,
+        project: str = DEFAULT_PROJECT,
+        submitted_by: str | None = None,
     ) -> Self:
         """Work out what will be stored; a spec's dump is a recipe with all its defaults."""
         recipe = recipe or Written(spec.model_dump_json(include=_OF_THE_RUN))
-        return cls(spec, dump_json(dict(sent)), recipe, idempotency_key, body_sha256)
+        text = dump_json(dict(sent))
+        return cls(spec, text, recipe, idempotency_key, body_sha256, project, submitted_by)
 
     def row(self, job_id: str, moment: str | datetime) -> JobRow:
         """Return the row of the new job."""
         spec = self.spec
         return JobRow(
             id=job_id,
+            project=self.project,
             name=spec.name,
             labels=dump_json(spec.labels),
             status=Status.QUEUED.value,
@@ -73,6 +82,8 @@ class Submission:
         """Return the columns of the new job that are not empty."""
         return {
             "id": row.id,
+            "project": row.project,
+            "submitted_by": self.submitted_by,
             "name": row.name,
             "labels": Written(row.labels),
             "status": row.status,
@@ -82,6 +93,8 @@ class Submission:
             "max_attempts": row.max_attempts,
             "max_runtime_seconds": self.spec.max_runtime_seconds,
             "priority": row.priority,
+            "queue": self.spec.resources.queue,
+            "gpus": self.spec.resources.gpus or 0,
             "spec": self.sent,
             "recipe": self.recipe,
             "created_at": row.created_at,
@@ -96,6 +109,13 @@ class Submission:
             "resume_floor": 0,
             "retry_floor": 0,
             "last_seq": 1,
-            "idempotency_key": self.idempotency_key,
+            "idempotency_key": digest_of(self.project, self.idempotency_key),
             "body_sha256": self.body_sha256,
         }
+
+
+def digest_of(project: str, idempotency_key: str | None) -> str | None:
+    """Return what is kept of an idempotency key: a project's keys are its own."""
+    if idempotency_key is None:
+        return None
+    return hashlib.sha256(f"{project}\n{idempotency_key}".encode()).hexdigest()

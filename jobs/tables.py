@@ -11,34 +11,34 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
-    Text,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from jobs.moments import UtcTime
+from jobs.schema import Number, Table
 from jobs.states import ACTIVE, TERMINAL, AttemptStatus, Status
+from jobs.tenants import DEFAULT_PROJECT, DEFAULT_QUEUE, ApiKey, AuditEntry, Project
+
+__all__ = [
+    "ApiKey",
+    "Artifact",
+    "Attempt",
+    "AuditEntry",
+    "Event",
+    "Job",
+    "JobLabel",
+    "MetricChunk",
+    "MetricView",
+    "Project",
+    "StatusChange",
+    "Table",
+    "Worker",
+]
 
 
 def _any_of(names: frozenset[Status] | type[Status] | type[AttemptStatus]) -> str:
     return "(" + ", ".join(sorted(f"'{name}'" for name in names)) + ")"
-
-
-class Table(DeclarativeBase):
-    """What all tables share: one naming rule for constraints, so that migrations can name them."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON(none_as_null=True), str: Text}
 
 
 class Job(Table):
@@ -47,6 +47,10 @@ class Job(Table):
     __tablename__ = "jobs"
 
     id: Mapped[str] = mapped_column(String(30), primary_key=True)
+    project: Mapped[str] = mapped_column(String(63), server_default=DEFAULT_PROJECT)
+    """Whose it is."""
+    submitted_by: Mapped[str | None] = mapped_column(String(20))
+    """Id of the key that it was posted with."""
     name: Mapped[str | None]
     status: Mapped[str] = mapped_column(String(16))
     phase: Mapped[str | None] = mapped_column(String(32))
@@ -59,6 +63,10 @@ class Job(Table):
     teacher: Mapped[str] = mapped_column(String(64))
     student: Mapped[str] = mapped_column(String(64))
     priority: Mapped[int] = mapped_column(Integer)
+    queue: Mapped[str] = mapped_column(String(63), server_default=DEFAULT_QUEUE)
+    """Taken only by workers that look into it."""
+    gpus: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    """Taken only by workers that have as many."""
     max_attempts: Mapped[int] = mapped_column(Integer)
     max_runtime_seconds: Mapped[int | None] = mapped_column(Integer)
 
@@ -100,6 +108,7 @@ class Job(Table):
     """Number of the latest event."""
 
     idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
+    """Digest of the key that the client sent, and of its project: each has keys of its own."""
     body_sha256: Mapped[str | None] = mapped_column(String(64))
 
     __table_args__ = (
@@ -132,12 +141,23 @@ class Job(Table):
             sqlite_where=text("lease_until IS NOT NULL"),
             postgresql_where=text("lease_until IS NOT NULL"),
         ),
-        # The list goes by id, which is by time; under each filter it is a walk along one index.
-        Index(None, "status", "id"),
-        Index(None, "method", "id"),
-        Index(None, "teacher", "id"),
-        Index(None, "student", "id"),
-        Index(None, "id", "name"),  # a search for words reads this, and not the wide rows
+        Index(
+            "ix_jobs_next",
+            "project",
+            "queue",
+            text("priority DESC"),
+            "run_after",
+            "id",
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
+        ),
+        # A project's list goes by id, which is by time; under each filter it is a walk along one
+        # index. A search for words reads the first, and not the wide rows.
+        Index(None, "project", "id", "name"),
+        Index(None, "project", "status", "id"),
+        Index(None, "project", "method", "id"),
+        Index(None, "project", "teacher", "id"),
+        Index(None, "project", "student", "id"),
     )
 
 
@@ -149,18 +169,21 @@ class JobLabel(Table):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     key: Mapped[str] = mapped_column(String(63), primary_key=True)
     value: Mapped[str] = mapped_column(String(256))
+    project: Mapped[str] = mapped_column(String(63), server_default=DEFAULT_PROJECT)
 
-    __table_args__ = (Index(None, "key", "value", "job_id"), Index(None, "key", "job_id"))
+    __table_args__ = (
+        Index(None, "project", "key", "value", "job_id"),
+        Index(None, "project", "key", "job_id"),
+    )
 
 
 class StatusChange(Table):
-    """How many jobs came into a status (or, below zero, left it); the sum is how many there are."""
+    """How many jobs of a project came into a status or left it; the sum is how many there are."""
 
     __tablename__ = "status_changes"
 
-    id: Mapped[int] = mapped_column(
-        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
-    )
+    id: Mapped[int] = mapped_column(Number, primary_key=True, autoincrement=True)
+    project: Mapped[str] = mapped_column(String(63), server_default=DEFAULT_PROJECT)
     status: Mapped[str] = mapped_column(String(16))
     jobs: Mapped[int] = mapped_column(BigInteger)
 
@@ -206,9 +229,7 @@ class MetricChunk(Table):
 
     __tablename__ = "metric_chunks"
 
-    id: Mapped[int] = mapped_column(
-        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
-    )
+    id: Mapped[int] = mapped_column(Number, primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     attempt: Mapped[int] = mapped_column(Integer)
     stage: Mapped[str] = mapped_column(String(64))
@@ -228,7 +249,7 @@ class MetricView(Table):
     __tablename__ = "metric_views"
 
     chunk_id: Mapped[int] = mapped_column(
-        BigInteger().with_variant(Integer, "sqlite"),
+        Number,
         ForeignKey("metric_chunks.id", ondelete="CASCADE"),
         primary_key=True,
         autoincrement=False,

@@ -10,7 +10,7 @@ from jobs.settings import Settings
 from jobs.tables import Table
 
 _context = cast("Any", context)
-NOT_COMPARABLE = {"ix_jobs_waiting"}
+NOT_COMPARABLE = {"ix_jobs_next", "ix_jobs_waiting"}
 """Indexes with a sort order, which SQLite does not tell; a test looks for them by name."""
 
 

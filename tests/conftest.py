@@ -9,12 +9,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from ledgers import empty
 from servers import REDIS_VARIABLE, Redis, postgres, redis_program
-from sqlalchemy import text
 
 from jobs.database import Database, migrate
 from jobs.settings import Settings
-from jobs.tables import Table
 
 # Small networks on shared cores: many threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -49,9 +48,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         file.write_bytes(request.getfixturevalue("_empty_sqlite"))
         return f"sqlite:///{file}"
     url: str = request.getfixturevalue("postgres_url")
-    with Database(url) as database, database.write() as session:
-        names = ", ".join(table.name for table in Table.metadata.sorted_tables)
-        session.execute(text(f"TRUNCATE {names} CASCADE"))
+    with Database(url) as database:
+        empty(database)
     return url
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.database import Database
-from jobs.leases import Claim
+from jobs.leases import MANY_GPUS, Claim
 from jobs.repository import Repository
 from jobs.settings import Settings
 from worker.attempt import Supervisor
@@ -80,7 +80,12 @@ class Slots:
         begun = False
         try:
             with self._database.write() as session:
-                claim = Repository(session).claim(self.worker_id, self._settings.lease_seconds)
+                claim = Repository(session).claim(
+                    self.worker_id,
+                    self._settings.lease_seconds,
+                    queues=self._settings.queue_names,
+                    gpus=MANY_GPUS if self._settings.gpus is None else self._settings.gpus,
+                )
             if claim is not None:
                 # What was claimed and cannot be started is freed when its lease is over.
                 self._start(partial(self._run, claim))

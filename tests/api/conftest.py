@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from serving import SPEC, Server, forget, running
+from ledgers import empty
+from serving import SPEC, Server, running
 from stage_worker import StageWorker
 
 from api.app import create_app
@@ -50,7 +51,7 @@ def server(
 def remote(server: Server) -> Generator[httpx.Client]:
     """Give a client of the real server, whose ledger is empty."""
     with Database(server.settings.database_url) as database:
-        forget(database)
+        empty(database)
     with httpx.Client(base_url=server.url, timeout=20) as outside:
         yield outside
 
@@ -87,6 +88,6 @@ def lasting_client(
     settings = Settings(data=folder, database_url=url)
     with Database(settings.database_url) as database:
         migrate(database)
-        forget(database)
+        empty(database)
     with TestClient(create_app(settings), base_url="http://localhost") as inside:
         yield inside

@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
-from sqlalchemy import delete
 from waiting import wait_until
 
-from jobs.database import Database
 from jobs.settings import Settings
-from jobs.tables import Table
 
 SPEC: dict[str, Any] = {"teacher": "plain_cnn", "student": "mlp", "data": "digits"}
 
@@ -59,13 +56,6 @@ def running(settings: Settings, *arguments: str, **variables: str) -> Generator[
         process.wait()
         process.stdout.close()
         port_file.unlink(missing_ok=True)
-
-
-def forget(database: Database) -> None:
-    """Empty a ledger."""
-    with database.write() as session:
-        for table in reversed(Table.metadata.sorted_tables):
-            session.execute(delete(table))
 
 
 def check(client: TestClient, response: Any, status: int, code: str, pointer: str | None) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from serving import SPEC, check, forget
+from ledgers import empty
+from serving import SPEC, check
 from starlette.types import Message, Scope
 
 JSON = {"Content-Type": "application/json"}
@@ -27,7 +28,7 @@ def job(client: TestClient) -> Generator[str]:
     """Give the path of a waiting job that is gone after the test."""
     path = client.post("/v1/jobs", json=SPEC).headers["location"]
     yield path
-    forget(client.app.state.house.database)  # type: ignore[attr-defined]
+    empty(client.app.state.house.database)  # type: ignore[attr-defined]
 
 
 def spec(**fields: object) -> dict[str, Any]:
@@ -259,7 +260,7 @@ def test_odd_but_whole_text_is_kept_as_it_is(client: TestClient, name: str) -> N
     told = client.post("/v1/jobs", json=spec(name=name)).json()
     assert client.get(told["links"]["self"]).json()["name"] == name
     assert client.get("/").status_code == 200
-    forget(client.app.state.house.database)  # type: ignore[attr-defined]
+    empty(client.app.state.house.database)  # type: ignore[attr-defined]
 
 
 def test_a_body_that_never_ends_is_given_up(

@@ -6,7 +6,8 @@ from collections.abc import Generator
 
 import pytest
 from fastapi.testclient import TestClient
-from serving import SPEC, check, forget
+from ledgers import empty
+from serving import SPEC, check
 
 UNKNOWN_JOB = "job_0123456789abcdefghjkmnpqrs"
 
@@ -22,7 +23,7 @@ def job(client: TestClient) -> Generator[str]:
     """Give the path of a waiting job that is gone after the test."""
     path = client.post("/v1/jobs", json=SPEC).headers["location"]
     yield path
-    forget(client.app.state.house.database)  # type: ignore[attr-defined]
+    empty(client.app.state.house.database)  # type: ignore[attr-defined]
 
 
 QUERIES = [

@@ -52,12 +52,6 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         return _fail(str(error))
-    if not settings.allow_open and not is_loopback(settings.host):
-        return _fail(
-            f"found the address {settings.host}, which others can reach; expected a loopback"
-            " address, since this version asks nobody for a key.\n"
-            "Bind to 127.0.0.1, or set STILLHOUSE_ALLOW_OPEN=1 where something else guards it."
-        )
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
@@ -82,6 +76,13 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"{error}: {error.hint}")
     except UNREACHABLE as error:
         return _fail(f"the database does not answer: {type(error).__name__}")
+    if not (settings.allow_open or is_loopback(settings.host) or house.has_keys()):
+        return _fail(
+            f"found the address {settings.host}, which others can reach, and no API key to ask"
+            " them for; expected a loopback address, or a key.\n"
+            "Make one with `python -m jobs.make_key --house --name operator`, or bind to 127.0.0.1,"
+            " or set STILLHOUSE_ALLOW_OPEN=1 where something else guards it."
+        )
     port = listener.getsockname()[1]
     if chosen.port_file is not None:
         _write(chosen.port_file, f"{port}\n")

@@ -17,6 +17,8 @@ from api.views import etag
 
 _WHEN: Final = {
     400: "The Host header names another server.",
+    401: "No key came with the request, or one that opens nothing here.",
+    403: "The key is not good for this, or another site's page has sent the request.",
     404: "There is no such thing.",
     409: "The job's status does not allow this verb.",
     410: "It was there, and is gone.",
@@ -24,19 +26,21 @@ _WHEN: Final = {
     415: "The media type of the body is not one of those that are read.",
     416: "The range lies outside of the file.",
     422: "The content of the request cannot be accepted; `errors` point at the places.",
+    429: "Too many requests, or too many jobs that wait; try again after `Retry-After` seconds.",
     503: "The database does not answer; try again after `Retry-After` seconds.",
 }
+_ANYWHERE: Final = (401, 403, 429, 503)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return OpenAPI's words for the problems that a route can answer with, besides 503."""
+    """Return OpenAPI's words for the problems of a route, besides those that all can have."""
     return {
         status: {
             "description": _WHEN[status],
             "model": ProblemBody,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
         }
-        for status in (*statuses, 503)
+        for status in sorted({*statuses, *_ANYWHERE})
     }
 
 

@@ -13,18 +13,23 @@ from starlette.responses import Response
 
 from api.checks import known_parameters
 from api.dependencies import House
+from api.doorman import Doorman
 from api.guard import Guard
 from api.pages.errors import page_of
+from api.pages.login import router as login
 from api.pages.site import router as pages
 from api.pages.site import static_files
 from api.problems import HANDLED, answer, problem_of, request_id_of
 from api.routes import (
     artifacts,
+    audit,
     catalog,
     events,
     health,
     jobs,
+    keys,
     metrics,
+    projects,
     report,
     teacher_caches,
     verbs,
@@ -49,6 +54,9 @@ _ROUTERS: Final = (
     report,
     catalog,
     teacher_caches,
+    keys,
+    projects,
+    audit,
     health,
 )
 
@@ -61,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         house.open()
         try:
+            await house.locks.are_none()  # known, should the database be away from now on
             yield
         finally:
             house.close()
@@ -84,8 +93,10 @@ def create_app(settings: Settings) -> FastAPI:
     for area in _ROUTERS:
         app.include_router(area.router, dependencies=[Depends(known_parameters)])
     app.include_router(pages)
+    app.include_router(login)
     app.mount("/static", static_files(), name="static")
     app.add_middleware(Shortcut, house=house)
+    app.add_middleware(Doorman, settings=settings, locks=house.locks)
     app.add_middleware(Guard, settings=settings, meters=house.meters)
     app.openapi = lambda: _openapi(app)
     return app

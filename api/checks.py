@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from fastapi import Request
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.bodies import MAX_ERRORS
 from api.problems import PayloadProblem
@@ -18,6 +18,12 @@ from kdcore.validation import explain
 
 _LABEL: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._/-]{0,62})(?:=(.{0,256}))?", re.DOTALL)
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Sent(BaseModel):
+    """A small body that is sent: nothing is guessed, nothing is ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 def fault(code: str, message: str, *, parameter: str, hint: str | None = None) -> PayloadProblem:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
 
 from api import views
 from api.bodies import Body, read_body
+from api.callers import Caller, caller_of
 from api.exposition import Census, Meters
+from api.locks import Locks
 from api.streams import PAGE_EVENTS, Look, Watchtower
 from jobs import tables
 from jobs.artifacts import ArtifactStore
@@ -23,9 +25,11 @@ from jobs.errors import JobNotFound
 from jobs.ids import JOB_ID
 from jobs.intake import store_all
 from jobs.keyed import Glance, JobRow, rows_of
+from jobs.keys import Scope
 from jobs.queue import Bell
 from jobs.repository import Repository
 from jobs.settings import Settings
+from jobs.spec import JobSpec
 from jobs.submission import Submission
 
 log = logging.getLogger(__name__)
@@ -41,6 +45,7 @@ class House:
         self.bell = Bell(settings)
         self.meters = Meters(self._census)
         self.tower = Watchtower(self._look, self.meters.streams)
+        self.locks = Locks(lambda: self.database)
         self._database: Database | None = None
 
     def open(self) -> None:
@@ -77,15 +82,14 @@ class House:
 
     @contextmanager
     def reading(self) -> Generator[Repository]:
-        """Yield a repository that sees one state of the ledger."""
+        """Yield a repository that sees one state of the ledger, of all projects."""
         with self.database.read() as session:
             yield Repository(session)
 
-    @contextmanager
-    def writing(self) -> Generator[Repository]:
-        """Yield a repository whose changes are committed at the end, or none of them."""
-        with self.database.write() as session:
-            yield Repository(session)
+    def has_keys(self) -> bool:
+        """Say whether there ever was a key to ask for."""
+        with self.reading() as repository:
+            return repository.has_keys()
 
     async def row(self, job_id: str) -> JobRow:
         """Return a job's row, without a way through other threads where it can be had at once.
@@ -127,10 +131,113 @@ class House:
             return None
 
 
+class Visit:
+    """The house, as one request sees it: every question is bound to the caller's project."""
+
+    def __init__(self, house: House, caller: Caller) -> None:
+        """Come in as `caller`."""
+        self.house = house
+        self.caller = caller
+        self.settings = house.settings
+        self.store = house.store
+        self.bell = house.bell
+        self.meters = house.meters
+        self.tower = house.tower
+
+    @contextmanager
+    def reading(self) -> Generator[Repository]:
+        """Yield a repository that sees one state of the ledger."""
+        with self.house.database.read() as session:
+            yield Repository(session, self.caller.project)
+
+    @contextmanager
+    def writing(
+        self, action: str, subject: str, details: Mapping[str, Any] | None = None
+    ) -> Generator[Repository]:
+        """Yield a repository whose changes are committed at the end, or none of them.
+
+        What is done to what stands in the audit, in the same transaction.
+        """
+        with self.house.database.write() as session:
+            repository = Repository(session, self.caller.project)
+            yield repository
+            repository.note(
+                self.caller.author, action, subject, project=self.caller.project, details=details
+            )
+
+    @contextmanager
+    def overseeing(self) -> Generator[Repository]:
+        """Yield a repository to look at everything that the key opens, be it the whole house."""
+        with self.house.database.read() as session:
+            yield Repository(session, self._own)
+
+    @contextmanager
+    def changing(self) -> Generator[Repository]:
+        """Yield a repository to change something for which `writing` is too narrow."""
+        with self.house.database.write() as session:
+            yield Repository(session, self._own)
+
+    @property
+    def _own(self) -> str | None:
+        return None if self.caller.is_house else self.caller.project
+
+    async def row(self, job_id: str) -> JobRow:
+        """Return a job's row, without a way through other threads where it can be had at once.
+
+        Raises:
+            JobNotFound: there is no such job.
+        """
+        row = await self.house.row(job_id)
+        if row.project != self.caller.project:
+            raise JobNotFound(job_id)
+        return row
+
+    def submission(self, spec: JobSpec, sent: Mapping[str, Any], **more: Any) -> Submission:
+        """Return a spec as a job of the caller's project."""
+        by, project = self.caller.author.key_id, self.caller.project
+        return Submission.of(spec, sent, project=project, submitted_by=by, **more)
+
+    async def submit(self, submission: Submission) -> JobRow:
+        """Store a job; return its row, committed.
+
+        Raises:
+            ProjectFull: the project may not have another job waiting.
+            IdempotencyKeyTaken: another job was made under its key.
+        """
+        return await self.house.submit(submission)
+
+
 async def house_of(request: Request) -> House:
-    """Return the house of the app that serves this request."""
+    """Return the house itself, for what is nobody's in particular."""
     house: House = request.app.state.house
     return house
+
+
+async def visit_of(request: Request) -> Visit:
+    """Return the house as whoever sends this request sees it."""
+    return Visit(request.app.state.house, caller_of(request.scope))
+
+
+async def admin_of(request: Request) -> Visit:
+    """Return the house as an administrator of the project sees it.
+
+    Raises:
+        Problem: 403 for anybody else.
+    """
+    visit = await visit_of(request)
+    visit.caller.require(Scope.ADMIN)
+    return visit
+
+
+async def master_of(request: Request) -> Visit:
+    """Return the house as its own administrator sees it.
+
+    Raises:
+        Problem: 403 for anybody else.
+    """
+    visit = await admin_of(request)
+    visit.caller.require_house()
+    return visit
 
 
 async def checked_job_id(
@@ -146,6 +253,9 @@ async def checked_job_id(
     return job_id
 
 
-Ledger = Annotated[House, Depends(house_of)]
+OpenHouse = Annotated[House, Depends(house_of)]
+Ledger = Annotated[Visit, Depends(visit_of)]
+AdminLedger = Annotated[Visit, Depends(admin_of)]
+HouseLedger = Annotated[Visit, Depends(master_of)]
 JobId = Annotated[str, Depends(checked_job_id)]
 SentBody = Annotated[Body, Depends(read_body)]

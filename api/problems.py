@@ -59,7 +59,11 @@ class PayloadProblem(Problem):
 # The one table: which error of the ledger or the engine is which status.
 STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (ledger.JobNotFound, 404),
+    (ledger.ProjectNotFound, 404),
+    (ledger.KeyNotFound, 404),
     (ledger.ArtifactNotFound, 404),
+    (ledger.ProjectExists, 409),
+    (ledger.ProjectFull, 429),
     (ledger.IllegalTransition, 409),
     (ledger.IdempotencyKeyTaken, 409),
     (ledger.ArtifactRefused, 422),
@@ -124,7 +128,7 @@ def _domain_problem(error: Exception, status: int) -> Problem:
         case KdcoreError():
             errors = [FieldError(pointer="", code=code, message=message, hint=hint)]
             return Problem(status, code, message, hint=hint, errors=errors)
-        case _ if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        case _ if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
             return Problem(status, code, message, hint=hint, headers={"Retry-After": "5"})
         case _:
             return Problem(status, code, message, hint=hint)

@@ -148,6 +148,8 @@ class JobSummary(Body):
 
     id: str
     object: Literal["job"] = "job"
+    project: str
+    """Whose it is."""
     name: str | None
     labels: dict[str, str]
     status: JobStatus

@@ -16,7 +16,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.bodies import read_body
-from api.dependencies import House
+from api.callers import caller_of
+from api.dependencies import House, Visit
 from api.routes import jobs
 from jobs.errors import JobNotFound
 from jobs.ids import JOB_ID
@@ -53,9 +54,8 @@ class Shortcut:
                 scope["route"] = _ALL
                 request = Request(scope, receive)
                 body = await read_body(request)
-                answer = await jobs.submit(
-                    self._house, body, request.headers.get("idempotency-key")
-                )
+                visit = Visit(self._house, caller_of(scope))
+                answer = await jobs.submit(visit, body, request.headers.get("idempotency-key"))
         await (answer or self._app)(scope, receive, send)
 
     async def _read(self, scope: Scope, job_id: str) -> Response | None:
@@ -65,7 +65,7 @@ class Shortcut:
         if "prefer" in headers:
             return None
         try:
-            _, answer = await jobs.read(self._house, job_id, headers)
+            _, answer = await jobs.read(Visit(self._house, caller_of(scope)), job_id, headers)
         except JobNotFound:
             return None
         scope["route"] = _ONE

@@ -54,8 +54,9 @@ def full(row: JobRow) -> bytes:
         failure = Failure.model_validate_json(row.failure).model_dump_json()
     gates = "null" if row.gates_passed is None else ("false", "true")[bool(row.gates_passed)]
     return (
-        f'{{"id":"{row.id}","object":"job","name":{_text(row.name)},"labels":{row.labels}'
-        f',"status":"{row.status}","terminal":{("false", "true")[row.status in _TERMINAL]}'
+        f'{{"id":"{row.id}","object":"job","project":"{row.project}","name":{_text(row.name)}'
+        f',"labels":{row.labels},"status":"{row.status}"'
+        f',"terminal":{("false", "true")[row.status in _TERMINAL]}'
         f',"phase":{_text(row.phase)},"method":{_text(row.method)}'
         f',"teacher":{quoted(row.teacher)},"student":{quoted(row.student)},"progress":{progress}'
         f',"attempt":{row.attempt},"max_attempts":{row.max_attempts},"worker":{_text(row.worker)}'

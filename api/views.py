@@ -53,6 +53,7 @@ def full(job: tables.Job) -> schemas.Job:
 def _summary_fields(job: tables.Job) -> dict[str, Any]:
     return {
         "id": job.id,
+        "project": job.project,
         "name": job.name,
         "labels": job.labels,
         "status": job.status,

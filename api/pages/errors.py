@@ -18,6 +18,7 @@ def page_of(request: Request, problem: Problem) -> Response | None:
     if not is_page or "text/html" not in request.headers.get("accept", ""):
         return None
     text = TEMPLATES.get_template("problem.html").render(
+        caller=request.scope["state"].get("caller"),
         problem=problem,
         title=HTTPStatus(problem.status).phrase,
         request_id=request_id_of(request),

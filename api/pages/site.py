@@ -82,11 +82,12 @@ def board(
         )
         jobs = [views.summary(job) for job in page.items]
         counts = views.counts(repository.counts())
-        oldest = house.oldest_beat()
+        oldest = house.house.oldest_beat()
         workers = sum(worker.seen_at >= oldest for worker in repository.workers())
     totals = {name: sum(counts[status] for status in group) for name, group in _GROUPS.items()}
     return _page(
         "board.html",
+        caller=house.caller,
         jobs=jobs,
         show=show,
         q=q,
@@ -119,6 +120,7 @@ def job_page(house: Ledger, job_id: JobId) -> Response:
     level = _teacher_level(job, accuracy)
     return _page(
         "job.html",
+        caller=house.caller,
         job=job,
         last_seq=last_seq,
         event_types=_EVENT_TYPES,
@@ -169,7 +171,7 @@ def _networks(job: Job) -> list[tuple[str, str, Any]]:
 @router.post("/jobs/{job_id}/cancel")
 def cancel(house: Ledger, job_id: JobId, mode: Literal["graceful", "now"] = "graceful") -> Response:
     """Cancel from the page's button, and show the job again."""
-    with house.writing() as repository:
+    with house.writing("job.cancel", job_id, {"mode": mode}) as repository:
         repository.request_cancel(job_id, mode)
     return _back(job_id)
 
@@ -181,7 +183,7 @@ def retry(
     start: Annotated[Literal["checkpoint", "scratch"], Query(alias="from")] = "checkpoint",
 ) -> Response:
     """Retry from the page's button, and show the job again."""
-    with house.writing() as repository:
+    with house.writing("job.retry", job_id, {"from": start}) as repository:
         repository.retry(job_id, start)
     return _back(job_id, BackgroundTask(house.bell.ring, job_id))
 

@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from api import views
 from api.answers import problems, send, unless_known
-from api.dependencies import House, JobId, Ledger
+from api.dependencies import JobId, Ledger, Visit
 from api.downloads import Download, StoredFile, archive, archive_etag, checksums, matches
 from api.schemas import Artifact, ListBody
 from jobs.artifacts import NAME
@@ -99,7 +99,7 @@ def get_checksums(house: Ledger, job_id: JobId) -> Response:
     )
 
 
-def _files(house: House, job_id: str) -> list[StoredFile]:
+def _files(house: Visit, job_id: str) -> list[StoredFile]:
     with house.reading() as repository:
         repository.get(job_id)
         return [views.stored_file(row, house.store) for row in repository.artifacts(job_id)]

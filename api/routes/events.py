@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api import views
 from api.answers import problems, send, unless_known
-from api.dependencies import House, JobId, Ledger
+from api.dependencies import JobId, Ledger, Visit
 from api.schemas import EventList
 from api.streams import EventStream
 
@@ -61,7 +61,7 @@ async def list_events(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
     return await run_in_threadpool(_page, house, job_id, after, limit, request)
 
 
-def _page(house: House, job_id: str, after: int, limit: int, request: Request) -> Response:
+def _page(house: Visit, job_id: str, after: int, limit: int, request: Request) -> Response:
     with house.reading() as repository:
         job = repository.get(job_id)
         rows = repository.events(job_id, after=after, limit=limit)
@@ -77,7 +77,7 @@ def _page(house: House, job_id: str, after: int, limit: int, request: Request) -
     return unless_known(send(body), request.headers)
 
 
-async def _stream(house: House, job_id: str, after: int) -> Response:
+async def _stream(house: Visit, job_id: str, after: int) -> Response:
     job = await run_in_threadpool(_get, house, job_id)
     if views.is_terminal(job) and after >= job.last_seq:
         return Response(status_code=204)
@@ -87,6 +87,6 @@ async def _stream(house: House, job_id: str, after: int) -> Response:
     return EventStream(house.tower.stream(job_id, after))
 
 
-def _get(house: House, job_id: str) -> Any:
+def _get(house: Visit, job_id: str) -> Any:
     with house.reading() as repository:
         return repository.get(job_id)

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from api import views
 from api.answers import problems, send
-from api.dependencies import Ledger
+from api.dependencies import HouseLedger, Ledger, OpenHouse
 from api.problems import Problem
 from api.schemas import Check, FieldError, Health, ListBody, Queue, Worker
 from jobs.states import ACTIVE, Status
@@ -31,7 +31,7 @@ def live() -> Response:
 
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", operation_id="ready", response_model=Health, responses=problems())
-def ready(house: Ledger) -> Response:
+def ready(house: OpenHouse) -> Response:
     """Say whether the database, the artifact store and, where one is named, the broker are there.
 
     Without its broker the server still takes jobs; they only start later.
@@ -69,9 +69,9 @@ def _check(name: str, ask: Callable[[], None]) -> Check:
     "/metrics",
     operation_id="get_prometheus",
     response_class=PlainTextResponse,
-    responses={200: {"description": "Prometheus text format"}},
+    responses={200: {"description": "Prometheus text format"}} | problems(),
 )
-def get_prometheus(house: Ledger) -> Response:
+def get_prometheus(house: HouseLedger) -> Response:
     """Return what Prometheus scrapes; while the database is away, `stillhouse_database_up` is 0."""
     content = house.meters.exposition()
     return Response(content, headers={**_NO_STORE, "Content-Type": CONTENT_TYPE_LATEST})
@@ -85,7 +85,7 @@ def get_prometheus(house: Ledger) -> Response:
 )
 def list_workers(house: Ledger) -> Response:
     """Return the workers that are there, and those that lately were."""
-    oldest = house.oldest_beat()
+    oldest = house.house.oldest_beat()
     with house.reading() as repository:
         rows = repository.workers()
     body = ListBody[Worker](

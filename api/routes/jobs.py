@@ -18,7 +18,7 @@ from api import telling, views
 from api.answers import problems, send, send_content, unless_known
 from api.bodies import Body
 from api.checks import checked, fault, labels_of
-from api.dependencies import House, JobId, Ledger, SentBody
+from api.dependencies import JobId, Ledger, SentBody, Visit
 from api.downloads import matches
 from api.examples import SUBMIT_BODY
 from api.pagination import decode, encode
@@ -62,7 +62,7 @@ Text = Annotated[str | None, Query(max_length=200)]
             },
         },
     }
-    | problems(413, 415, 422),
+    | problems(413, 415, 422, 429),
 )
 async def submit_job(
     house: Ledger,
@@ -79,11 +79,11 @@ async def submit_job(
     return send(DryRun(spec=sent, recipe=spec.recipe().model_dump(mode="json")))
 
 
-async def submit(house: House, body: Body, idempotency_key: str | None) -> Response:
+async def submit(house: Visit, body: Body, idempotency_key: str | None) -> Response:
     """Store what a body says, once for each key, and tell the job."""
     spec, sent, recipe = await _spec_of(body)
     if idempotency_key is None:
-        return await _store(house, Submission.of(spec, sent, recipe=recipe))
+        return await _store(house, house.submission(spec, sent, recipe=recipe))
     if not _KEY.fullmatch(idempotency_key):
         raise fault(
             "invalid_idempotency_key",
@@ -99,7 +99,7 @@ async def submit(house: House, body: Body, idempotency_key: str | None) -> Respo
     try:
         return await _store(
             house,
-            Submission.of(
+            house.submission(
                 spec, sent, idempotency_key=idempotency_key, body_sha256=digest, recipe=recipe
             ),
         )
@@ -126,7 +126,7 @@ def _read_spec(body: Body) -> _Read:
     return checked(JobSpec, document, LOOKED_THROUGH), sent, None
 
 
-async def _store(house: House, submission: Submission) -> Response:
+async def _store(house: Visit, submission: Submission) -> Response:
     row = await house.submit(submission)
     house.meters.submitted.inc()
     # Ringing may wait a second for a broker that is away; the client need not.
@@ -135,7 +135,7 @@ async def _store(house: House, submission: Submission) -> Response:
     return send_content(telling.full(row), 201, headers=where, after=bell)
 
 
-def _replay(house: House, key: str, digest: str) -> Response | None:
+def _replay(house: Visit, key: str, digest: str) -> Response | None:
     with house.reading() as repository:
         found = repository.find_by_idempotency_key(key)
         if found is None:
@@ -235,7 +235,7 @@ async def get_job(
     return answer
 
 
-async def read(house: House, job_id: str, asked: Headers | None = None) -> tuple[bool, Response]:
+async def read(house: Visit, job_id: str, asked: Headers | None = None) -> tuple[bool, Response]:
     """Return whether a job has ended, and what is told of it; 304 where `asked` knows that.
 
     Raises:

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from api import views
 from api.answers import problems, send, unless_known
-from api.dependencies import House, JobId, Ledger
+from api.dependencies import JobId, Ledger, Visit
 from api.problems import Problem
 from api.schemas import Report
 from jobs.errors import ArtifactNotFound
@@ -64,7 +64,7 @@ def get_report_markdown(house: Ledger, job_id: JobId) -> Response:
     return _markdown(house, job_id)
 
 
-def _markdown(house: House, job_id: str) -> Response:
+def _markdown(house: Visit, job_id: str) -> Response:
     with house.reading() as repository:
         status = repository.get(job_id).status
         try:

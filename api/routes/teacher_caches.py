@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api.answers import problems, send, unless_known
 from api.caches import TeacherCache, TeacherCacheList
 from api.checks import body_schema, checked
-from api.dependencies import Ledger, SentBody
+from api.dependencies import HouseLedger, SentBody
 from api.problems import Problem
 from kdcore.teacher_cache.about import Listed
 from kdcore.teacher_cache.shelf import Shelf
@@ -31,7 +31,7 @@ class Pin(BaseModel):
     """A pinned cache neither makes room for others nor can it be removed."""
 
 
-def _shelf(house: Ledger) -> Shelf:
+def _shelf(house: HouseLedger) -> Shelf:
     settings = house.settings
     return Shelf(settings.teacher_caches, settings.teacher_cache_bytes)
 

@@ -51,7 +51,7 @@ class Retry(BaseModel):
 def cancel_job(house: Ledger, job_id: JobId, body: SentBody) -> Response:
     """Cancel a job; asking again is no error. A run that ends first keeps its result."""
     wanted = checked(Cancel, body.document() if body.content else {})
-    with house.writing() as repository:
+    with house.writing("job.cancel", job_id, {"mode": wanted.mode}) as repository:
         repository.request_cancel(job_id, wanted.mode)
         row = repository.row(job_id)
     return send_content(telling.full(row), 200 if telling.is_terminal(row) else 202)
@@ -68,7 +68,7 @@ def cancel_job(house: Ledger, job_id: JobId, body: SentBody) -> Response:
 def retry_job(house: Ledger, job_id: JobId, body: SentBody) -> Response:
     """Queue a failed or cancelled job again."""
     wanted = checked(Retry, body.document() if body.content else {})
-    with house.writing() as repository:
+    with house.writing("job.retry", job_id, {"from": wanted.from_}) as repository:
         repository.retry(job_id, wanted.from_)
         row = repository.row(job_id)
     return send_content(telling.full(row), 202, after=BackgroundTask(house.bell.ring, job_id))

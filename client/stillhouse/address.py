@@ -1,4 +1,4 @@
-"""Where the server is: how a command finds the one that `stillhouse up` started."""
+"""Where the server is, how a command finds the one that `stillhouse up` started, and its key."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 from pathlib import Path
 from typing import TypedDict, cast
+
+from stillhouse.errors import SpecError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 SERVER_FILE = "server.json"
@@ -44,6 +46,16 @@ def server_url() -> str:
         return named
     found = running(data_folder())
     return found["url"] if found else DEFAULT_URL
+
+
+def credentials(api_key: str | None, project: str | None) -> dict[str, str]:
+    """The headers that show a key and name a project, from the environment where none is given."""
+    key = api_key or os.environ.get("STILLHOUSE_API_KEY")
+    named = project or os.environ.get("STILLHOUSE_PROJECT")
+    if not (f"{key}{named}".isascii() and f"{key}{named}".isprintable()):
+        raise SpecError("found a key or a project with characters that no header can hold")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return headers | ({"Stillhouse-Project": named} if named else {})
 
 
 def _alive(pid: int) -> bool:

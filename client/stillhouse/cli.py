@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from stillhouse import exits
+from stillhouse.commands.access import audit, keys, projects, whoami
 from stillhouse.commands.catalogue import methods
 from stillhouse.commands.files import download, report
 from stillhouse.commands.jobs import cancel, list_jobs, retry, show
@@ -41,6 +42,10 @@ app.command(rich_help_panel="Results")(download)
 app.command(rich_help_panel="Results")(report)
 app.command(rich_help_panel="Catalogue")(methods)
 app.add_typer(teacher_caches, name="teacher-caches", rich_help_panel="Teacher caches")
+app.command(rich_help_panel="Access")(whoami)
+app.add_typer(keys, name="keys", rich_help_panel="Access")
+app.add_typer(projects, name="projects", rich_help_panel="Access")
+app.command(rich_help_panel="Access")(audit)
 
 
 def _print_version(wanted: bool) -> None:

@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 import httpx
 
-from stillhouse.address import server_url
+from stillhouse.access import Access
+from stillhouse.address import credentials, server_url
 from stillhouse.bodies import (
     Artifact,
     ArtifactPage,
@@ -49,6 +50,8 @@ class Client:
         self,
         url: str | None = None,
         *,
+        api_key: str | None = None,
+        project: str | None = None,
         timeout_seconds: float = 30.0,
         patience_seconds: float = 30.0,
     ) -> None:
@@ -57,16 +60,19 @@ class Client:
         Args:
             url: the server; without it STILLHOUSE_URL, else the server that `stillhouse up`
                 runs on this machine's data folder, else http://127.0.0.1:8000.
+            api_key: without it STILLHOUSE_API_KEY; a server on this machine may want none.
+            project: where the key opens several; without it STILLHOUSE_PROJECT.
             timeout_seconds: for one answer.
             patience_seconds: how long one call keeps trying a server that does not answer.
         """
         self._http = httpx.Client(
             base_url=url or server_url(),
             timeout=httpx.Timeout(timeout_seconds, connect=10.0),
-            headers={"User-Agent": "stillhouse-python"},
+            headers={"User-Agent": "stillhouse-python", **credentials(api_key, project)},
         )
         self._transport = Transport(self._http, patience_seconds)
         self.teacher_caches = TeacherCaches(self._transport)
+        self.access = Access(self._transport)
 
     @property
     def url(self) -> str:

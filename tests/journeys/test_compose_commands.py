@@ -88,6 +88,15 @@ class Host:
             case _:
                 return re.sub(r"\$\{\w+:-(.*)\}", r"\1", value)
 
+    def first_key(self) -> str:
+        """Make the first key, as the file's head says."""
+        make = [sys.executable, "-m", "jobs.make_key", "--house", "--name", "operator"]
+        environment = self.environment("api")
+        made = subprocess.run(
+            make, env=environment, cwd=self.data, capture_output=True, text=True, check=True
+        )
+        return made.stdout.strip()
+
     def start(self, service: str) -> subprocess.Popen[bytes]:
         """Start a service as compose would."""
         with (self.data / f"{service}.log").open("wb") as log:
@@ -127,6 +136,7 @@ def test_the_services_see_a_job_through_and_end_in_order(host: Host, tmp_path: P
     with ExitStack() as running:
         migrated = host.start("migrate")
         assert migrated.wait(60) == 0, host.log("migrate")
+        key = {"Authorization": f"Bearer {host.first_key()}"}
         processes: dict[str, subprocess.Popen[bytes]] = {}
         # The GPU worker's command is the CPU worker's: the device is found, not named.
         for service in ("api", "worker", "worker-gpu", "sweeper"):
@@ -140,18 +150,20 @@ def test_the_services_see_a_job_through_and_end_in_order(host: Host, tmp_path: P
             return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
         wait_until(healthy, seconds=60, every=0.3)
-        job = httpx.post(f"{url}/v1/jobs", json=SPEC).raise_for_status().json()
+        job = httpx.post(f"{url}/v1/jobs", json=SPEC, headers=key).raise_for_status().json()
 
         def ended() -> dict[str, Any] | None:
             for service, process in processes.items():
                 assert process.poll() is None, host.log(service)
-            found = httpx.get(f"{url}/v1/jobs/{job['id']}").json()
+            found = httpx.get(f"{url}/v1/jobs/{job['id']}", headers=key).json()
             return found if found["terminal"] else None
 
         done = wait_until(ended, seconds=120, every=0.2)
         assert done is not None
         assert done["status"] == "succeeded", (done["failure"], host.log("worker"))
-        files = httpx.get(f"{url}/v1/jobs/{job['id']}/artifacts").json()["data"]
+        assert httpx.get(f"{url}/v1/jobs").status_code == 401
+        listed = httpx.get(f"{url}/v1/jobs/{job['id']}/artifacts", headers=key)
+        files = listed.json()["data"]
         assert "student.safetensors" in {file["name"] for file in files}
 
         for service in ("worker", "worker-gpu", "sweeper", "api"):

@@ -1,16 +1,17 @@
 """Our loop against the field's reference codes: same networks, data and mathematics, in one run.
 
     python benchmarks/toolkits.py --mdistiller CHECKOUT --repdistiller CHECKOUT
-        [--pair small|big] [--method kd ...] [--repeats 5] [--json FILE]
+        --torchdistill CHECKOUT [--pair small|big] [--method kd ...] [--repeats 5] [--json FILE]
 
 small is ResNet-20 -> ResNet-8, big is ResNet-32x4 -> ResNet-8x4, in batches of 64 out of 50,000
 images of CIFAR's shape, cropped and mirrored. A toolkit takes its own step over its own loader and
 transforms, and begins with the same teacher; a checkout that is not named is left out. They need
-torchvision and pillow, mdistiller yacs as well; nothing is installed for them. Ours records
-every term, checks for divergence and tells of progress. `live` asks the teacher in every step about
-fresh views. `kept` looks up what it said of a stored view; kept maps are those of 2,048 samples, in
-memory. The plain loop is that of `plain_loop.py`, on images that nobody changes. Only steps are
-timed, in CPU seconds on one thread; everybody's first one is not.
+torchvision and pillow, mdistiller yacs as well; nothing is installed for them. torchdistill finds
+all answers in its cache of files, the others ask in every step. Ours records every term, checks for
+divergence and tells of progress. `live` asks the teacher in every step about fresh views. `kept`
+looks up what it said of a stored view; kept maps are those of 2,048 samples, in memory. The plain
+loop is that of `plain_loop.py`, on images that nobody changes. Only steps are timed, in CPU seconds
+on one thread; everybody's first one is not.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ import torch
 from peers.mdistiller import Mdistiller
 from peers.peer import BATCH, Peer, Steps, Task
 from peers.repdistiller import RepDistiller
+from peers.torchdistill import Torchdistill
 from plain_loop import plain
 from stand.lessons import CPU, Taught, steps_of, taught
 from stand.photographs import Photographs, write_photographs
 from stand.telling import Table, asked, ratio, spread, write
 from stand.turns import cpu_seconds, take_turns
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdcore.corpus import Corpus, load_corpus
+from kdcore.network import build
 from kdcore.recipe import Recipe
 from kdcore.teacher_cache.answers import Live
 
@@ -62,14 +65,20 @@ def recipe_of(pair: str, method: str) -> Recipe:
 
 def task_of(pair: str, method: str, data: Photographs, lessons: Taught) -> Task:
     """Return what a toolkit is asked for."""
+    recipe, corpus = recipe_of(pair, method), lessons.plain.corpus
+    models = dict(zip(PAIRS[pair], (recipe.teacher.model, recipe.student.model), strict=True))
+
+    def network(name: str) -> nn.Module:
+        return build(models[name], corpus.input_shape, corpus.num_classes, seed=1)
+
     teacher = lessons.plain.teachers[0]
     assert isinstance(teacher, Live)  # noqa: S101  # it is asked in every step
     named = teacher.network.state_dict().items()
-    sample = lessons.plain.corpus.train.inputs[:BATCH]
+    sample = corpus.train.inputs[:BATCH]
     with torch.no_grad():
         logits = cast("Tensor", teacher.network(sample))
     weights = [one for name, one in named if "num_batches" not in name]
-    return Task(method, *PAIRS[pair], data, weights, sample, logits)
+    return Task(method, *PAIRS[pair], data, weights, sample, logits, network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,7 @@ def main() -> None:
     parser = asked(__doc__, repeats=5)
     parser.add_argument("--mdistiller", type=Mdistiller, metavar="CHECKOUT")
     parser.add_argument("--repdistiller", type=RepDistiller, metavar="CHECKOUT")
+    parser.add_argument("--torchdistill", type=Torchdistill, metavar="CHECKOUT")
     parser.add_argument("--pair", choices=list(PAIRS), action="append")
     parser.add_argument("--method", choices=METHODS, nargs="+", default=METHODS)
     parser.add_argument("--samples", type=int, default=50_000, help="a multiple of 100")
@@ -132,7 +142,7 @@ def main() -> None:
 
 def _named(arguments: argparse.Namespace) -> list[Peer]:
     named: list[Peer] = []
-    for kind in (Mdistiller, RepDistiller):
+    for kind in (Mdistiller, RepDistiller, Torchdistill):
         if checkout := getattr(arguments, kind.name.lower()):
             named.append(checkout)
         else:

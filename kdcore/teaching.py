@@ -175,7 +175,9 @@ class _Voice:
         precision = self.teaching.lesson.precision if objective.convolves else "float32"
         with casting(self.batch.inputs.device, precision):
             term = objective.loss(self._seen(name), self._softened, self._head(name))
-        if term.dim() and objective.needs_teacher and self._weights is not None:
+        if not term.dim():
+            return term
+        if objective.needs_teacher and self._weights is not None:
             term = term * self._weights
         return term.mean()
 

@@ -30,6 +30,8 @@ class Task:
     """`(B, 3, 32, 32)`, and"""
     logits: Tensor
     """`(B, C)`: what the teacher says of it."""
+    network: Callable[[str], nn.Module]
+    """Builds ours of that name, for a toolkit that takes any."""
 
 
 class Peer(Protocol):

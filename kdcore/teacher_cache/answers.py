@@ -26,15 +26,18 @@ class Live:
 
     network: nn.Sequential
     shapes: Shapes
+    dtype: torch.dtype
+    """Of its weights."""
 
     @classmethod
     def of(cls, network: nn.Sequential, input_shape: tuple[int, ...]) -> Live:
         """Have a frozen network answer as it is."""
-        return cls(network, shapes_of(network, input_shape))
+        dtype = next(network.parameters()).dtype
+        return cls(network, shapes_of(network, input_shape), dtype)
 
     def answers(self, batch: Batch, taps: Collection[str]) -> Outputs:
         """Return what it says of a batch."""
-        inputs = as_images(batch.inputs).to(next(self.network.parameters()).dtype)
+        inputs = as_images(batch.inputs).to(self.dtype)
         with torch.no_grad():
             return observe(self.network, inputs, taps).widened()
 

@@ -7,9 +7,8 @@ the number of seeds; so the answer is kept, under the text of the rest.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from functools import lru_cache
+from collections import OrderedDict
+from json import JSONEncoder
 from typing import Any, Final, NamedTuple, cast
 
 from pydantic import BaseModel, ValidationError, create_model
@@ -30,8 +29,10 @@ write a part of the recipe."""
 
 _KEPT: Final = 128
 """Recipes that are remembered, with some 20 kB each."""
+_OF_THE_RUN: Final = set(Recipe.model_fields)
 _ORDER: Final = tuple(Recipe.model_fields)
-_SEEDS: Final = _ORDER.index("seeds")
+_BEHIND_SEEDS: Final = _ORDER[_ORDER.index("seeds") + 1]
+_write: Final = JSONEncoder(ensure_ascii=False).encode
 
 
 class Familiar(NamedTuple):
@@ -45,6 +46,11 @@ class _Known(NamedTuple):
     spec: JobSpec
     before_seeds: str
     after_seeds: str
+
+
+_known: Final[OrderedDict[tuple[str, int], _Known]] = OrderedDict()
+"""By the text of all that is no job's own, and the number of seeds; the last used are at the end.
+Threads share it, so whatever is done to it is one call that no other thread comes into."""
 
 
 def _as_declared(name: str) -> Any:
@@ -66,27 +72,31 @@ def read_familiar(document: object) -> Familiar | None:
         return None
     fields = cast("dict[str, Any]", document)
     rest = {name: value for name, value in fields.items() if name not in OWN}
+    seeds = fields.get("seeds")
+    key = _write(rest), len(cast("list[object]", seeds)) if isinstance(seeds, list) else 1
+    known = _known.pop(key, None)
     try:
+        if known is None:
+            return _meet(key, JobSpec.model_validate(fields, context=LOOKED_THROUGH))
+        _known[key] = known
         own = _Own.model_validate({name: fields[name] for name in OWN if name in fields})
-        values = own.__dict__
-        known = _known(json.dumps(rest, ensure_ascii=False), len(values["seeds"]))
     except ValidationError:
         return None
-    return Familiar(known.spec.model_copy(update=values), _recipe(known, values))
+    name, seeds = _json(own, "name"), _json(own, "seeds")
+    recipe = f'{{"name":{name},{known.before_seeds},"seeds":{seeds},{known.after_seeds}'
+    return Familiar(known.spec.model_copy(update=own.__dict__), Written(recipe))
 
 
-@lru_cache(_KEPT)
-def _known(rest: str, seeds: int) -> _Known:
-    document = {**json.loads(rest), "seeds": list(range(seeds))}
-    spec = JobSpec.model_validate(document, context=LOOKED_THROUGH)
-    # The name comes first.
-    return _Known(spec, _members(spec, _ORDER[1:_SEEDS]), _members(spec, _ORDER[_SEEDS + 1 :]))
+def _meet(key: tuple[str, int], spec: JobSpec) -> Familiar:
+    """Remember a spec, with what stands around name and seeds in the text of its recipe."""
+    recipe = spec.model_dump_json(include=_OF_THE_RUN)
+    named = recipe.removeprefix(f'{{"name":{_json(spec, "name")},')
+    before, _, after = named.partition(f',"seeds":{_json(spec, "seeds")},"{_BEHIND_SEEDS}":')
+    _known[key] = _Known(spec, before, f'"{_BEHIND_SEEDS}":{after}')
+    if len(_known) > _KEPT:
+        _known.popitem(last=False)
+    return Familiar(spec, Written(recipe))
 
 
-def _members(spec: JobSpec, names: tuple[str, ...]) -> str:
-    return spec.model_dump_json(include=set(names))[1:-1]
-
-
-def _recipe(known: _Known, own: Mapping[str, Any]) -> Written:
-    name, seeds = (to_json(own[field]).decode() for field in ("name", "seeds"))
-    return Written(f'{{"name":{name},{known.before_seeds},"seeds":{seeds},{known.after_seeds}}}')
+def _json(record: BaseModel, field: str) -> str:
+    return to_json(getattr(record, field)).decode()

@@ -6,19 +6,43 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from jobs.curves import CurveBook
-from jobs.errors import LeaseLost
+from jobs.errors import JobNotFound, LeaseLost
 from jobs.journal import Line, held
 from jobs.moments import clock
 from jobs.progress import fold_progress, fold_saved_steps
-from jobs.states import AttemptStatus, Status, Verb
+from jobs.states import ACTIVE, AttemptStatus, Status, Verb
 from jobs.tables import Attempt, Event, Job
 from jobs.tenants import DEFAULT_QUEUE
 from jobs.turns import has_room, next_of, serve, turns
 
 _NO_ROW = frozenset({"stage.progress", "answers.progress", "metrics"})
+
+_JOBS: Any = Job.__table__
+_ATTEMPTS: Any = Attempt.__table__
+_THEIRS = _JOBS.c.id == bindparam("job")
+# What every report says is made once, past the mapper: that took most of a report's time.
+_STANDING = (
+    select(
+        *(
+            _JOBS.c[name]
+            for name in (
+                *("attempt", "status", "cancel_mode", "phase"),
+                *("progress", "saved_steps", "progressed_attempt"),
+            )
+        )
+    )
+    .where(_THEIRS)
+    .with_for_update()
+)
+_NEW_BATCH = update(_ATTEMPTS).where(
+    _ATTEMPTS.c.job_id == bindparam("job"),
+    _ATTEMPTS.c.attempt == bindparam("token"),
+    _ATTEMPTS.c.batches < bindparam("batch"),
+)
+_GET_ON = update(_JOBS).where(_THEIRS)
 
 MANY_GPUS = 1 << 30
 """As many as any job may ask for."""
@@ -153,27 +177,25 @@ class Leases(CurveBook):
         Raises:
             LeaseLost: the token is stale; nothing is written.
         """
-        job = self._owned(job_id, token)
-        is_new = self._connection.scalar(
-            update(Attempt)
-            .where(Attempt.job_id == job_id, Attempt.attempt == token, Attempt.batches < batch)
-            .values(batches=batch)
-            .returning(Attempt.batches)
-        )
-        if is_new is None:
+        connection = self._connection
+        job = connection.execute(_STANDING, {"job": job_id}).one_or_none()
+        if job is None:
+            raise JobNotFound(job_id)
+        if job.attempt != token or job.status not in ACTIVE:
+            raise LeaseLost(job_id, token)
+        number = {"job": job_id, "token": token, "batch": batch, "batches": batch}
+        if not connection.execute(_NEW_BATCH, number).rowcount:
             return _wish(job.status, job.cancel_mode)
         saved, went_on = fold_saved_steps(job.saved_steps, events)
         phases = [event["phase"] for event in events if event["type"] == "phase"]
-        self._connection.execute(
-            update(Job)
-            .where(*held(job_id, token))
-            .values(
-                progress=fold_progress(job.progress, events),
-                phase=phases[-1] if phases else job.phase,
-                saved_steps=saved,
-                progressed_attempt=token if went_on else job.progressed_attempt,
-            )
-        )
+        # The row is locked, so it is still this attempt's.
+        values = {
+            "progress": fold_progress(job.progress, events),
+            "phase": phases[-1] if phases else job.phase,
+            "saved_steps": saved,
+            "progressed_attempt": token if went_on else job.progressed_attempt,
+        }
+        connection.execute(_GET_ON, {"job": job_id, **values})
         self.keep_points(job_id, token, events, batch)
         lines = [_line(event) for event in events if event["type"] not in _NO_ROW]
         self._append(job_id, lines, token)

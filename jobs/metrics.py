@@ -20,9 +20,9 @@ _VALUES = np.dtype("<f4")
 STRETCH = 256
 """Rows of a chunk of which its outline keeps the highest and the lowest."""
 
-Column = Sequence[float | None]
 Steps = NDArray[np.int64]
 Values = NDArray[np.float32]
+Column = Sequence[float | None] | Steps | Values
 
 
 class Span(Protocol):
@@ -74,21 +74,32 @@ class Curves:
         return sum(len(series.columns[STEP]) for series in self.stages.values())
 
 
-def pack(attempt: int, stage: str, seed: int, columns: Mapping[str, Column]) -> Chunk:
-    """Pack the columns of one `metrics` event.
+def read_columns(columns: Mapping[str, Column]) -> tuple[Steps, dict[str, Values]]:
+    """Read the columns of one `metrics` event: its steps, and the values of every other key.
 
     Raises:
-        ValueError: there is no `step` column, or the columns differ in length.
+        ValueError: there is no `step` column, a step is no number, or the columns differ in length.
+        OverflowError: a number is too large for its column.
     """
-    steps = np.asarray(columns.get(STEP, ()), dtype=_STEPS)
+    try:
+        steps = np.asarray(columns.get(STEP, ()), dtype=_STEPS)
+    except TypeError as error:
+        raise ValueError("found a step that is no number; expected whole numbers") from error
     keys = [key for key in columns if key != STEP]
     if not len(steps) or any(len(columns[key]) != len(steps) for key in keys):
         lengths = {key: len(column) for key, column in columns.items()}
         raise ValueError(f"found columns of the lengths {lengths}; expected step and equal lengths")
     with np.errstate(over="ignore"):
-        values = [np.asarray(columns[key], dtype=_VALUES) for key in keys]
-    named = dict(zip(keys, values, strict=True))
-    return _packed(attempt, stage, seed, steps, named)
+        return steps, {key: np.asarray(columns[key], dtype=_VALUES) for key in keys}
+
+
+def pack(attempt: int, stage: str, seed: int, columns: Mapping[str, Column]) -> Chunk:
+    """Pack the columns of one `metrics` event.
+
+    Raises:
+        ValueError, OverflowError: as `read_columns`.
+    """
+    return _packed(attempt, stage, seed, *read_columns(columns))
 
 
 def _packed(

@@ -5,8 +5,7 @@ All by arithmetic, so a spec is refused where it is posted, and not an hour late
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from kdcore.errors import RecipeError
 from kdcore.learned import Learner
@@ -32,25 +31,40 @@ def check_fit(
         RecipeError: a network cannot take such inputs, or a pair cannot be compared as asked for.
     """
     shapes: dict[str, Shapes] = {}
-    for name, model in models_of(legs, teacher).items():
-        with _at(_place_of(name)):
+    pointer, assistant = "", ""
+    try:
+        for name, model in models_of(legs, teacher).items():
+            pointer = _place_of(name)
             shapes[name] = model.shapes(*form)
-    for leg in legs:
-        learners: list[tuple[str, Learner]] = [
-            ("/objectives" if leg.role == "tutor" else f"/objectives/{place}", objective)
-            for place, objective in enumerate(leg.objectives)
-        ]
-        if leg.link.taught_by:
-            learners += [("/temperature", temperature), ("/weighting", weighting)]
-        for name in leg.link.taught_by or [None]:
-            sizes = Sizes(
-                student=shapes[leg.link.name],
-                teacher=shapes[name] if name else {},
-                num_classes=form[1],
-            )
-            for pointer, learner in learners:
-                with _at(pointer, leg.link.name if leg.role == "assistant" else ""):
+        for leg in legs:
+            assistant = leg.link.name if leg.role == "assistant" else ""
+            learners = _learners(leg, temperature, weighting)
+            for name in leg.link.taught_by or [None]:
+                sizes = Sizes(
+                    student=shapes[leg.link.name],
+                    teacher=shapes[name] if name else {},
+                    num_classes=form[1],
+                )
+                for place, learner in learners:
+                    pointer = place
                     learner.taps(sizes)
+    except RecipeError as error:
+        # An assistant is called the student of its own link.
+        message = f"{assistant} as a student: {error}" if assistant else str(error)
+        raise RecipeError(message, hint=error.hint, pointer=error.pointer or pointer) from None
+
+
+def _learners(
+    leg: Leg, temperature: Temperature, weighting: Weighting
+) -> list[tuple[str, Learner]]:
+    """Return what reads features on a leg, each with its place in the recipe."""
+    learners: list[tuple[str, Learner]] = [
+        ("/objectives" if leg.role == "tutor" else f"/objectives/{place}", objective)
+        for place, objective in enumerate(leg.objectives)
+    ]
+    if leg.link.taught_by:
+        learners += [("/temperature", temperature), ("/weighting", weighting)]
+    return learners
 
 
 def _place_of(network: str) -> str:
@@ -58,13 +72,3 @@ def _place_of(network: str) -> str:
     if network.partition("@")[0] == TEACHER:
         return "/teacher/model"
     return "/student/model" if network == "student" else "/path"
-
-
-@contextmanager
-def _at(pointer: str, assistant: str = "") -> Generator[None]:
-    """Say where an error is; an assistant is called the student of its own link."""
-    try:
-        yield
-    except RecipeError as error:
-        message = f"{assistant} as a student: {error}" if assistant else str(error)
-        raise RecipeError(message, hint=error.hint, pointer=error.pointer or pointer) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import operator
 import re
@@ -46,6 +47,7 @@ class Gate(Record):
     """The number to meet."""
 
     @classmethod
+    @functools.lru_cache(256)
     def parse(cls, line: str) -> Gate:
         """Read a line such as `size_mb <= 0.1`.
 

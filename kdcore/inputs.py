@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath, PureWindowsPath
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+_SEPARATORS: Final = re.compile(r"[/\\]")
+
 
 def _inside(path: str) -> str:
     # Windows separators and drives count on every system: the file may be opened elsewhere.
-    parts = {*PurePosixPath(path).parts, *PureWindowsPath(path).parts}
-    if path.startswith(("/", "\\", "~")) or ".." in parts or ":" in path:
+    leads_out = ".." in path and ".." in _SEPARATORS.split(path)
+    if leads_out or path.startswith(("/", "\\", "~")) or ":" in path:
         raise PydanticCustomError(
             "path_outside_inputs",
             "found the path {path}; expected a relative path inside the inputs folder",

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import unicodedata
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -45,7 +46,7 @@ from kdcore.path import Path
 from kdcore.paths import PATHS
 from kdcore.paths.direct import Direct
 from kdcore.route import Leg, plan_route
-from kdcore.sense import CHECKS
+from kdcore.sense import CHECKS, ROUTE_CHECKS
 from kdcore.temperature import Temperature
 from kdcore.temperatures import TEMPERATURES
 from kdcore.temperatures.fixed import Fixed
@@ -207,9 +208,11 @@ class Recipe(Record):
         try:
             for check in CHECKS:
                 check(self)
-            form = self.data.form()
-            if form:
-                self.check_fit(form)
+            legs = self.route()
+            for check in ROUTE_CHECKS:
+                check(self, legs)
+            if form := self.data.form():
+                self._check_fit(legs, form)
         except RecipeError as error:
             raise PydanticCustomError(
                 "recipe_invalid",
@@ -242,8 +245,11 @@ class Recipe(Record):
         Raises:
             RecipeError: they do not fit; its pointer says what.
         """
+        self._check_fit(self.route(), form)
+
+    def _check_fit(self, legs: Sequence[Leg], form: tuple[tuple[int, ...], int]) -> None:
         check_fit(
-            self.route(),
+            legs,
             teacher=self.teacher.model,
             temperature=self.temperature,
             weighting=self.weighting,

@@ -60,7 +60,7 @@ def plan_route(
         legs.append(
             Leg(
                 role="student" if link.name == "student" else "assistant",
-                link=replace(link, taught_by=tuple(taught_by)),
+                link=replace(link, taught_by=tuple(taught_by)) if tutors else link,
                 model=model,
                 objectives=tuple(objectives),
                 training=own,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from kdcore.errors import RecipeError
 from kdcore.gate import Gate
 from kdcore.learned import Learner
 from kdcore.reach import unreached
+from kdcore.route import Leg
 from kdcore.temperatures.fixed import Fixed
 from kdcore.weighting import Weighting
 
@@ -95,10 +96,10 @@ def mixed_labels_are_understood(recipe: Recipe) -> None:
             )
 
 
-def batches_are_large_enough(recipe: Recipe) -> None:
+def batches_are_large_enough(recipe: Recipe, legs: Sequence[Leg]) -> None:
     """Refuse batches too small to compare samples in."""
     known = recipe.data.labelled if not recipe.data.unlabelled else None
-    for leg in recipe.route():
+    for leg in legs:
         size, pointer = leg.training.per_device_train_batch_size, "/path"
         size *= recipe.runtime.processes
         if leg.link.training is None:
@@ -134,9 +135,9 @@ def route_is_known(recipe: Recipe) -> None:
         )
 
 
-def midpoint_is_known(recipe: Recipe) -> None:
+def midpoint_is_known(recipe: Recipe, legs: Sequence[Leg]) -> None:
     """Refuse a choice by accuracy where the accuracies are not measured."""
-    if all(leg.link.teachers != "nearest_midpoint" for leg in recipe.route()):
+    if all(leg.link.teachers != "nearest_midpoint" for leg in legs):
         return
     if not recipe.data.validation_size:
         raise RecipeError(
@@ -204,10 +205,14 @@ CHECKS: Final[tuple[Callable[[Recipe], None], ...]] = (
     weights_reach_a_term,
     images_can_be_changed,
     mixed_labels_are_understood,
-    batches_are_large_enough,
     route_is_known,
-    midpoint_is_known,
     best_is_measured,
     gates_are_measured,
 )
 """In the order in which they are asked."""
+
+ROUTE_CHECKS: Final[tuple[Callable[[Recipe, Sequence[Leg]], None], ...]] = (
+    batches_are_large_enough,
+    midpoint_is_known,
+)
+"""Asked after the others, about the trainings that the recipe makes."""

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from jobs.database import UNREACHABLE, Database
 from jobs.leases import Claim, Wish
-from jobs.metrics import pack
+from jobs.metrics import STEP, read_columns
 from jobs.repository import Repository
-from kdcore.events import EVENT
+from kdcore.events import EVENT, Metrics
 from worker.child import BrokenStoryError
 from worker.patience import insist
 
@@ -52,13 +52,11 @@ class Report:
             BrokenStoryError: it is no event.
         """
         try:
-            event = EVENT.validate_json(line).model_dump(mode="json")
-            if event["type"] == "metrics":
-                if not event["columns"].get("step"):
-                    return
-                pack(self._claim.attempt, event["stage"], event["seed"], event["columns"])
+            event = _read(line)
         except (ValidationError, ValueError, OverflowError) as error:
             raise BrokenStoryError(f"no event: {line[:200]!r}") from error
+        if event is None:
+            return
         self.heard_at = time.monotonic()
         match event["type"]:
             case "run.finished":
@@ -125,3 +123,18 @@ class Report:
         return repository.record(
             self._claim.job_id, self._claim.attempt, self._sending, batch=self._batch
         )
+
+
+def _read(line: bytes) -> dict[str, Any] | None:
+    """Return an event as it is recorded; None for points of no step at all.
+
+    Numbers are read once, into the arrays that they are stored from.
+    """
+    told = EVENT.validate_json(line)
+    if not isinstance(told, Metrics):
+        return told.model_dump(mode="json")
+    if not told.columns.get(STEP):
+        return None
+    steps, values = read_columns(told.columns)
+    columns = {STEP: steps, **values}
+    return {"type": told.type, "stage": told.stage, "seed": told.seed, "columns": columns}

@@ -22,6 +22,10 @@ FLUSH = 1_000
 """Points in one report."""
 _PLAIN_POINTS = 20_000
 _FLOOR_REPORTS = 300
+_KEYS = ("loss", "learning_rate", "loss/cross_entropy", "loss/kd")
+REPORTS = {250: 160, 2_500: 32, 25_000: 10}
+"""Steps in one report, each with four points, and how many such reports; a worker sends two a
+second, so 250 are those of a loop that takes 2 ms a step. The last ones are a million points."""
 _SENT = {"teacher": "plain_cnn", "student": "mlp", "data": "digits"}
 
 _PROGRESS: dict[str, Any] = {
@@ -76,6 +80,7 @@ def measure_curves(kind: str, points: int) -> dict[str, Any]:
         views = [(_view(database, job_id), _view(database, short)) for _ in range(9)]
         long_views, short_views = zip(*views, strict=True)
         share = _share_of_a_step(database, _new_job(database))
+        told = {steps: _whole_path(database, steps, count) for steps, count in REPORTS.items()}
     mean = statistics.fmean(chunked)
     ratios = [slow / mean for slow in plain]
     view, small = (1000 * statistics.median(one) for one in (long_views, short_views))
@@ -85,6 +90,12 @@ def measure_curves(kind: str, points: int) -> dict[str, Any]:
     print(f"| a point in a report of {FLUSH:,}, CPU us, mean | {mean:.3f} |")
     print(f"| the same bytes by the driver alone, in a table without indexes | {floor:.3f} |")
     print(f"| insert: rows / chunks | {statistics.median(ratios):.0f} |")
+    for steps, (reading, recording) in told.items():
+        row, size = statistics.median(plain), f"{len(_KEYS) * steps:,}"
+        print(f"| a worker's report of {size}: lines read, CPU us a point | {reading:.3f} |")
+        print(f"| the same recorded: job, progress, points, commit | {recording:.3f} |")
+        print(f"| rows / recorded; / read and recorded | {row / recording:.0f}; ", end="")
+        print(f"{row / (reading + recording):.0f} |")
     print(f"| bytes a point, with indexes and outlines | {kept:.2f} |")
     print(f"| {points:,} points seen as 1,000, ms | {view:.1f} |")
     print(f"| 10,000 points seen as 1,000, ms | {small:.1f} |")
@@ -94,6 +105,7 @@ def measure_curves(kind: str, points: int) -> dict[str, Any]:
         "plain_us": plain,
         "chunked_us": chunked,
         "floor_us": floor,
+        "whole_path_us": told,
         "bytes_a_point": kept,
         "view_ms": view,
         "small_view_ms": small,
@@ -107,28 +119,47 @@ def _share_of_a_step(database: Database, job_id: str) -> float:
     Two reports a second, each of seven steps with four curves and the progress, as lines of a
     trainer; a heartbeat every ten seconds.
     """
-    with database.read() as session:
-        recipe = Repository(session).get(job_id).recipe
-    report = Report(database, Claim(job_id, 1, recipe, [], [], None, 0.0))
-    seconds: list[float] = []
-    for turn in range(60):
-        steps = range(7 * turn + 1, 7 * turn + 8)
-        keys = ("loss", "learning_rate", "loss/cross_entropy", "loss/kd")
-        columns: dict[str, Any] = {key: [0.1 * step for step in steps] for key in keys}
-        columns["step"] = list(steps)
-        metrics = {"type": "metrics", "stage": "student-0", "seed": 0, "columns": columns}
-        lines = [json.dumps(one).encode() for one in (metrics, {**_PROGRESS, "step": steps[-1]})]
-        begin = time.process_time()
-        for line in lines:
-            report.take(line)
-        report.flush(in_vain=lambda: False)
-        seconds.append(time.process_time() - begin)
+    seconds = [sum(one) for one in _report(database, job_id, 7, 60)]
     begin = time.process_time()
     for _ in range(20):
         with database.write() as session:
             Repository(session).heartbeat(job_id, 1, 60)
     beat = (time.process_time() - begin) / 20
     return (statistics.fmean(seconds[10:]) / 7 + beat * 0.07 / 10) / 0.07
+
+
+def _whole_path(database: Database, steps: int, reports: int) -> tuple[float, float]:
+    """Return CPU microseconds a point in a worker: of reading, and of recording."""
+    warm = reports // 10
+    seconds = _report(database, _new_job(database), steps, warm + reports)[warm:]
+    points = steps * len(_KEYS)
+    reading, recording = (
+        1e6 * statistics.fmean(part) / points for part in zip(*seconds, strict=True)
+    )
+    return reading, recording
+
+
+def _report(database: Database, job_id: str, steps: int, reports: int) -> list[tuple[float, float]]:
+    """Return the CPU seconds of each report: lines read and checked; recorded and committed."""
+    report = Report(database, Claim(job_id, 1, {}, [], [], None, 0.0))
+    seconds: list[tuple[float, float]] = []
+    for turn in range(reports):
+        lines = _lines(range(steps * turn + 1, steps * (turn + 1) + 1))
+        begin = time.process_time()
+        for line in lines:
+            report.take(line)
+        read = time.process_time()
+        report.flush(in_vain=lambda: False)
+        seconds.append((read - begin, time.process_time() - read))
+    return seconds
+
+
+def _lines(steps: range) -> list[bytes]:
+    """Return what a trainer tells of some steps: four curves and the progress."""
+    columns: dict[str, Any] = {key: [random.random() for _ in steps] for key in _KEYS}  # noqa: S311
+    columns["step"] = list(steps)
+    metrics = {"type": "metrics", "stage": "student-0", "seed": 0, "columns": columns}
+    return [json.dumps(one).encode() for one in (metrics, {**_PROGRESS, "step": steps[-1]})]
 
 
 def _new_job(database: Database) -> str:

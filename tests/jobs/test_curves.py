@@ -31,6 +31,11 @@ def test_crooked_columns_are_refused(columns: dict[str, list[float | None]]) -> 
         pack(1, "teacher", 0, columns)
 
 
+def test_a_step_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected whole numbers"):
+        pack(1, "teacher", 0, {"step": [1, None]})
+
+
 def test_a_key_that_appears_later_is_null_before() -> None:
     curves = stitch([chunk(1, range(1, 3), loss=1.0), chunk(1, range(3, 5), loss=1.0, extra=2.0)])
     assert curves.stages["student-0"].columns["extra"] == [None, None, 2.0, 2.0]

@@ -120,3 +120,10 @@ def test_what_changes_from_post_to_post_is_never_remembered() -> None:
         recipe = json.loads(known.recipe)
         assert (recipe["name"], recipe["seeds"]) == (own["name"], own["seeds"])
         assert recipe["training"]["learning_rate"] == known.spec.training.learning_rate == rate
+
+
+def test_a_recipe_that_was_forgotten_is_read_again() -> None:
+    sent = [document(training={"max_steps": steps}, seeds=[steps]) for steps in range(1, 200)]
+    first = [read_familiar(one) for one in sent]
+    assert [read_familiar(one) for one in sent] == first
+    assert [one and one.spec.training.max_steps for one in first] == list(range(1, 200))

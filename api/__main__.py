@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from api.app import create_app
 from api.dependencies import House
 from jobs.database import UNREACHABLE
-from jobs.errors import SchemaOutOfDate
+from jobs.errors import SchemaOutOfDate, StoreMisconfigured
 from jobs.settings import Settings
 
 EXIT_USAGE: Final = 2
@@ -59,7 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
         listener = _listen(settings.host, settings.port)
     except OSError as error:
         return _fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}")
-    app = create_app(settings)
+    try:
+        app = create_app(settings)
+        house: House = app.state.house
+        house.open()
+    except (SchemaOutOfDate, StoreMisconfigured) as error:
+        return _fail(f"{error}: {error.hint}")
+    except UNREACHABLE as error:
+        return _fail(f"the database does not answer: {type(error).__name__}")
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -69,13 +76,6 @@ def main(arguments: list[str] | None = None) -> int:
         server_header=False,
         proxy_headers=False,
     )
-    house: House = app.state.house
-    try:
-        house.open()
-    except SchemaOutOfDate as error:
-        return _fail(f"{error}: {error.hint}")
-    except UNREACHABLE as error:
-        return _fail(f"the database does not answer: {type(error).__name__}")
     if not (settings.allow_open or is_loopback(settings.host) or house.has_keys()):
         return _fail(
             f"found the address {settings.host}, which others can reach, and no API key to ask"

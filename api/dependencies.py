@@ -18,7 +18,6 @@ from api.exposition import Census, Meters
 from api.locks import Locks
 from api.streams import PAGE_EVENTS, Look, Watchtower
 from jobs import tables
-from jobs.artifacts import ArtifactStore
 from jobs.batches import Batches
 from jobs.database import UNREACHABLE, Database, open_database
 from jobs.errors import JobNotFound
@@ -30,6 +29,7 @@ from jobs.queue import Bell
 from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.spec import JobSpec
+from jobs.stores import open_store, prepare_store
 from jobs.submission import Submission
 
 log = logging.getLogger(__name__)
@@ -39,9 +39,13 @@ class House:
     """The database, the files, the bell and the watchers of one app."""
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare everything; the database is opened by `open` alone."""
+        """Prepare everything; the database is opened by `open` alone.
+
+        Raises:
+            StoreMisconfigured: the settings of the artifact store make no sense.
+        """
         self.settings = settings
-        self.store = ArtifactStore(settings.artifacts)
+        self.store = open_store(settings)
         self.bell = Bell(settings)
         self.meters = Meters(self._census)
         self.tower = Watchtower(self._look, self.meters.streams)
@@ -49,18 +53,19 @@ class House:
         self._database: Database | None = None
 
     def open(self) -> None:
-        """Open the database, with its schema in place, and make the folders; once is enough.
+        """See to the artifact store and open the database with its schema; once is enough.
 
         Raises:
+            StoreMisconfigured: the artifact store could never take a file.
             SchemaOutOfDate: the schema is another one, and bringing it up to date is not ours.
         """
         if self._database is None:
+            prepare_store(self.store)
             database = open_database(self.settings)
             self._database = database
             self._glance = Glance(database)
             self._rows = Batches[str, JobRow]("rows", partial(rows_of, database))
             self._intake = Batches[Submission, JobRow]("intake", partial(store_all, database))
-        self.store.prepare()
 
     def close(self) -> None:
         """End the streams and let go of everything."""

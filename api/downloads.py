@@ -4,61 +4,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
+import itertools
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import BinaryIO, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
 from api.problems import Problem
+from api.stored_file import CHUNK_BYTES, StoredFile
+from jobs.artifacts import Content
 
-CHUNK_BYTES: Final = 1 << 18
 _RANGE: Final = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})[ \t]*", re.IGNORECASE)
 _ZIP64_BYTES: Final = 1 << 31
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file of the artifact store, with what the ledger knows of it."""
-
-    name: str
-    size_bytes: int
-    sha256: str
-    media_type: str
-    created_at: datetime
-    opener: Callable[[], BinaryIO]
-
-    @property
-    def etag(self) -> str:
-        """The strong validator of the content."""
-        return f'"{self.sha256}"'
-
-    def open(self) -> BinaryIO:
-        """Open the content.
-
-        Raises:
-            ArtifactNotFound: it is gone.
-            Problem: 410, it is not as long as it was when it was stored.
-        """
-        content = self.opener()
-        found = content.seek(0, io.SEEK_END)
-        if found != self.size_bytes:
-            content.close()
-            raise Problem(
-                410,
-                "artifact_gone",
-                f"artifact {self.name!r} was stored with {self.size_bytes} bytes;"
-                f" found {found} in the store",
-                hint="post the job's spec again to make it anew",
-            )
-        content.seek(0)
-        return content
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:
@@ -77,7 +38,8 @@ class Download(StreamingResponse):
 
         Raises:
             ArtifactNotFound: the content is gone.
-            Problem: 410 for content of another length, 416 for a range outside of it.
+            Problem: 410 for other content than was stored, 416 for a range outside of it.
+            StoreUnavailable: the store does not answer.
         """
         part = _part(asked, file)
         first, end = part or (0, file.size_bytes)
@@ -93,17 +55,37 @@ class Download(StreamingResponse):
         }
         if part:
             headers["Content-Range"] = f"bytes {first}-{end - 1}/{file.size_bytes}"
-        self._source = file.open()
         status = 206 if part else 200
-        content = _slice(self._source, first, 0 if head else end - first)
-        super().__init__(content, status, headers, media_type=file.media_type)
+        self._content: Content | None = None
+        pieces: Iterator[bytes] = iter(())
+        if head:
+            file.check()
+        elif part:
+            self._content = file.open(first, end)
+            pieces = iter(lambda content=self._content: content.read(CHUNK_BYTES), b"")
+        else:
+            self._content = file.open()
+            pieces = self._begun(file.verified(self._content))
+        super().__init__(pieces, status, headers, media_type=file.media_type)
+
+    def _begun(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Read the first piece now: damage to a small file is then told, and not cut short."""
+        try:
+            return itertools.chain([next(pieces)], pieces)
+        except BaseException:
+            self._let_go()
+            raise
 
     async def stream_response(self, send: Send) -> None:
         """Send the content, and let go of the file however that ends."""
         try:
             await super().stream_response(send)
         finally:
-            self._source.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._content is not None:
+            self._content.close()
 
 
 def _part(asked: Headers, file: StoredFile) -> tuple[int, int] | None:
@@ -131,14 +113,6 @@ def _part(asked: Headers, file: StoredFile) -> tuple[int, int] | None:
             headers={"Content-Range": f"bytes */{file.size_bytes}"},
         )
     return first, end
-
-
-def _slice(source: BinaryIO, first: int, size_bytes: int) -> Iterator[bytes]:
-    source.seek(first)
-    left = size_bytes
-    while left and (chunk := source.read(min(CHUNK_BYTES, left))):
-        left -= len(chunk)
-        yield chunk
 
 
 def checksums(files: Sequence[StoredFile]) -> str:
@@ -184,16 +158,12 @@ def archive(files: Sequence[StoredFile]) -> Iterator[bytes]:
             entry = zipfile.ZipInfo(file.name, file.created_at.timetuple()[:6])
             entry.external_attr = 0o644 << 16
             with (
-                file.open() as source,
+                file.open() as content,
                 zipped.open(entry, "w", force_zip64=file.size_bytes >= _ZIP64_BYTES) as target,
             ):
-                digest = hashlib.sha256()
-                while chunk := source.read(CHUNK_BYTES):
-                    digest.update(chunk)
-                    target.write(chunk)
+                for piece in file.verified(content):
+                    target.write(piece)
                     yield outlet.take()
-                if digest.hexdigest() != file.sha256:
-                    raise OSError(f"artifact {file.name!r} is not what was stored")
         zipped.writestr(zipfile.ZipInfo("SHA256SUMS", (1980, 1, 1, 0, 0, 0)), checksums(files))
         yield outlet.take()
     yield outlet.take()

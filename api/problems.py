@@ -68,6 +68,7 @@ STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (ledger.IdempotencyKeyTaken, 409),
     (ledger.ArtifactRefused, 422),
     (ledger.StoreFull, 503),
+    (ledger.StoreUnavailable, 503),
     (ledger.SchemaOutOfDate, 503),
     (CacheBusyError, 409),
     (KdcoreError, 422),

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from api import schemas
-from api.downloads import StoredFile
 from api.plots import MetricsBody, StageMetrics
+from api.stored_file import StoredFile
 from api.streams import Line, Look
 from jobs.artifacts import ArtifactStore
 from jobs.metrics import Curves
@@ -160,14 +160,14 @@ def artifact(row: tables.Artifact) -> schemas.Artifact:
 
 def stored_file(row: tables.Artifact, store: ArtifactStore) -> StoredFile:
     """Return a delivered file with the way to its content."""
-    location = row.location
     return StoredFile(
         name=row.name,
         size_bytes=row.size_bytes,
         sha256=row.sha256,
         media_type=row.media_type,
         created_at=row.created_at,
-        opener=lambda: store.open(location),
+        store=store,
+        location=row.location,
     )
 
 

@@ -12,6 +12,8 @@ JobError
 ├── ArtifactNotFound       no such artifact, or its content is gone
 ├── ArtifactRefused        a bad name, or content that does not match its digest
 ├── StoreFull              the artifact store has no room left
+├── StoreUnavailable       the artifact store does not answer
+│   └── StoreMisconfigured it refuses, and will until somebody changes something
 └── SchemaOutOfDate        the database has another schema than this program
 """
 
@@ -148,6 +150,18 @@ class StoreFull(JobError):
     """The artifact store (or the disk under it) has no room left; nothing half-written remains."""
 
     code = "disk_full"
+
+
+class StoreUnavailable(JobError):
+    """The artifact store does not answer now; what was asked may be asked again."""
+
+    code = "store_unavailable"
+
+
+class StoreMisconfigured(StoreUnavailable):
+    """The artifact store refuses us: wrong credentials, no such bucket, a missing package."""
+
+    code = "store_misconfigured"
 
 
 class SchemaOutOfDate(JobError):

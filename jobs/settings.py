@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.tenants import DEFAULT_QUEUE
@@ -35,7 +35,20 @@ def _inside_data(name: str) -> Any:
     return path
 
 
+def _place(value: Any) -> Any:
+    if not isinstance(value, str) or "://" not in value:
+        return value if isinstance(value, Path) else Path(value)
+    if not value.startswith("s3://"):
+        raise ValueError("expected the path of a folder, or s3://bucket/prefix")
+    return value
+
+
+def _absolute_place(place: Path | str) -> Path | str:
+    return _absolute(place) if isinstance(place, Path) else place
+
+
 Folder = Annotated[Path, AfterValidator(_absolute)]
+Place = Annotated[Path | str, BeforeValidator(_place), AfterValidator(_absolute_place)]
 
 
 class Settings(BaseSettings):
@@ -58,8 +71,32 @@ class Settings(BaseSettings):
     broker_url: str = Field(default=MEMORY_BROKER, repr=False)
     """Celery broker that carries the bell; with `memory://` it rings in the data folder, for the
     workers of this machine, and others poll."""
-    artifacts: Folder = Field(default_factory=_inside_data("artifacts"))
-    """Folder of the artifact store."""
+    artifacts: Place = Field(default_factory=_inside_data("artifacts"))
+    """The artifact store: a folder, or `s3://bucket/prefix`. It belongs to one ledger alone."""
+    s3_endpoint: str = ""
+    """URL of a server that speaks S3; without it, AWS."""
+    s3_public_endpoint: str = ""
+    """URL by which clients reach it, for presigned downloads, where that is another one."""
+    s3_region: str = ""
+    """Region of the bucket; without it, what AWS's own ways say, else us-east-1."""
+    s3_path_style: bool | None = None
+    """Whether the bucket stands in the path and not in the host; by default where an endpoint is
+    named."""
+    s3_access_key_id: str = Field(default="", repr=False)
+    """Key of its own for the bucket; without it, AWS's own ways: variables, a profile, a role."""
+    s3_secret_access_key: SecretStr | None = None
+    """The secret of that key."""
+    s3_session_token: SecretStr | None = None
+    """The token of a key that is valid for a while."""
+    s3_presign: bool = False
+    """Send clients that download to the bucket itself, by a presigned URL, unless they ask for
+    `redirect=false`."""
+    s3_presign_seconds: int = Field(default=300, ge=1, le=604_800)
+    """How long such a URL is valid."""
+    orphan_grace_seconds: float = Field(default=86_400.0, gt=0)
+    """How old a file in the store must be before it is removed because no job names it."""
+    collect_seconds: float = Field(default=60.0, gt=0)
+    """How often a part of the store is looked through for such files."""
     teacher_caches: Folder = Field(default_factory=_inside_data("teacher-caches"))
     """Folder of what teachers said, shared by all jobs."""
     teacher_cache_bytes: int = Field(default=DEFAULT_BUDGET, ge=0)

@@ -9,11 +9,12 @@ from datetime import datetime
 
 from sqlalchemy import delete, insert, select, text, update
 
+from jobs.artifacts import Stored
 from jobs.endings import Ending, Endings
 from jobs.journal import WAITING
 from jobs.moments import clock
 from jobs.states import ACTIVE, Status
-from jobs.tables import Job, Worker
+from jobs.tables import Artifact, Job, Worker
 
 BELL_SECONDS = 15.0
 FORGET_WORKER_SECONDS = 86_400.0
@@ -92,6 +93,23 @@ class Sweeping(Endings):
             .returning(Job.id)
             .execution_options(synchronize_session=False)
         ).all()
+
+    def orphans(self, stored: Sequence[Stored]) -> list[Stored]:
+        """Return what no row names and none ever will, since its attempt does not run any more."""
+        job_ids = {one.attempt[0] for one in stored}
+        # In this order: an attempt that settles between the two statements is seen in one of them.
+        active = self._session.execute(
+            select(Job.id, Job.attempt).where(Job.id.in_(job_ids), Job.status.in_(list(ACTIVE)))
+        )
+        running = {(job_id, attempt) for job_id, attempt in active}
+        named = set(
+            self._session.scalars(select(Artifact.location).where(Artifact.job_id.in_(job_ids)))
+        )
+        return [
+            one
+            for one in stored
+            if one.attempt not in running and (one.upload or one.location not in named)
+        ]
 
     def greet(self, worker_id: str, slots: int) -> None:
         """Note that a worker is there."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ledgers import empty
+from s3_server import S3Server, give_keys, settings_of
 from servers import REDIS_VARIABLE, Redis, postgres, redis_program
 
 from jobs.database import Database, migrate
@@ -97,3 +98,35 @@ def mortal_redis(tmp_path: Path) -> Generator[Redis]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Generator[S3Server]:
+    server = S3Server()
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def s3_server(_s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """Give an S3 server that all tests share, each with buckets of its own."""
+    give_keys(monkeypatch)
+    return _s3_server
+
+
+@pytest.fixture
+def mortal_s3(monkeypatch: pytest.MonkeyPatch) -> Generator[S3Server]:
+    """Give an S3 server that the test may kill, freeze and start again."""
+    give_keys(monkeypatch)
+    server = S3Server()
+    server.start()
+    yield server
+    server.thaw()
+    server.kill()
+
+
+@pytest.fixture
+def s3_settings(settings: Settings, s3_server: S3Server) -> Settings:
+    """Give settings with an empty ledger and an empty bucket."""
+    return settings.model_copy(update=settings_of(s3_server, s3_server.make_bucket()))

@@ -10,6 +10,8 @@ from jobs.database import UNREACHABLE, open_database
 from jobs.errors import JobError
 from jobs.queue import Bell
 from jobs.settings import Settings
+from jobs.stores import open_store, prepare_store
+from worker.collector import Collector
 from worker.sweeper import Sweeper
 from worker.tasks import run_worker
 
@@ -40,20 +42,33 @@ def main() -> int:
 
 
 def run_sweeper(settings: Settings) -> int:
-    """Sweep until told to end by SIGTERM or SIGINT."""
+    """Sweep and collect until told to end by SIGTERM or SIGINT.
+
+    Raises:
+        StoreMisconfigured: the artifact store refuses us.
+    """
     # Waited for instead of handled: a handler that sets an event which its own thread waits on can
     # block for ever.
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     stop = threading.Event()
+    store = open_store(settings)
+    prepare_store(store)
     with open_database(settings) as database:
         bell = Bell(settings)
         sweeper = Sweeper(settings, database, bell)
-        thread = threading.Thread(target=sweeper.run, args=(stop,), name="sweeper", daemon=True)
-        thread.start()
+        collector = Collector(settings, database, store)
+        threads = [
+            threading.Thread(target=run, args=(stop,), name=name, daemon=True)
+            for name, run in (("sweeper", sweeper.run), ("collector", collector.run))
+        ]
+        for thread in threads:
+            thread.start()
         signal.sigwait(ends)
         stop.set()
-        thread.join()
+        threads[
+            0
+        ].join()  # a store may hang, and what was about to be removed, the next one removes
         bell.close()
     return 0
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from jobs.artifacts import ArtifactStore, Delivery
 from jobs.database import Database
 from jobs.endings import Ending, Failure
-from jobs.errors import ArtifactRefused, LeaseLost, StoreFull
+from jobs.errors import ArtifactRefused, JobError, LeaseLost, StoreFull, StoreUnavailable
 from jobs.leases import Claim, Wish
 from jobs.repository import Repository
 from jobs.settings import Settings
@@ -168,10 +168,12 @@ class _Attempt:
         if conclusion.delivers:
             try:
                 deliveries = self._deliver(workdir)
-            except (ArtifactRefused, StoreFull, OSError) as error:
+            except (ArtifactRefused, StoreFull, StoreUnavailable, OSError) as error:
                 log.warning("the files of %s: %s", self._claim.job_id, error)
                 if conclusion.status is Status.SUCCEEDED:
-                    self._release(_undelivered(error), counted=True)
+                    # The job is done but for its files: a store that is away costs it no attempt.
+                    is_away = isinstance(error, StoreUnavailable)
+                    self._release(_undelivered(error), counted=not is_away)
                     return
         self._write(
             lambda ledger: ledger.settle(
@@ -190,7 +192,15 @@ class _Attempt:
 
     def _deliver(self, workdir: Path) -> list[tuple[Delivery, str]]:
         announced = {**still_there(workdir, self._claim.announced), **self._report.announced}
-        return deliver(self._store, self._claim, workdir, announced.values())
+        return deliver(
+            self._store,
+            self._claim,
+            workdir,
+            announced.values(),
+            in_vain=lambda: bool(
+                self._heart.lost.is_set() or self._heart.wish.cancel or self._draining.is_set()
+            ),
+        )
 
     def _release(self, ending: Ending, *, counted: bool) -> None:
         self._write(
@@ -209,6 +219,6 @@ class _Attempt:
 
 
 def _undelivered(error: Exception) -> Ending:
-    code = "artifact_refused" if isinstance(error, ArtifactRefused) else "disk_full"
+    code = error.code if isinstance(error, JobError) else "cannot_deliver"
     hint = getattr(error, "hint", None)
     return Ending(code, Failure(code, str(error), hint))

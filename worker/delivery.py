@@ -1,22 +1,32 @@
 """From a trainer's folder into the artifact store."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jobs.artifacts import ArtifactStore, Delivery
 from jobs.errors import ArtifactRefused
 from jobs.leases import Claim
+from worker.patience import insist_on_store
 
 
 def deliver(
-    store: ArtifactStore, claim: Claim, workdir: Path, announced: Iterable[Mapping[str, Any]]
+    store: ArtifactStore,
+    claim: Claim,
+    workdir: Path,
+    announced: Iterable[Mapping[str, Any]],
+    *,
+    in_vain: Callable[[], bool],
 ) -> list[tuple[Delivery, str]]:
     """Put the announced files into the store; return them with their locations.
+
+    A store that is away is waited for, unless that has become vain.
 
     Raises:
         ArtifactRefused: a file is missing, elsewhere, or not what was announced.
         StoreFull: there is no room.
+        StoreUnavailable: the store stayed away.
     """
     delivered: list[tuple[Delivery, str]] = []
     for event in announced:
@@ -33,7 +43,9 @@ def deliver(
                 f"{delivery.name}: found the path {event['path']!r}; expected one in the workdir"
             )
         try:
-            location = store.put(claim.job_id, claim.attempt, delivery, source)
+            location = insist_on_store(
+                partial(store.put, claim.job_id, claim.attempt, delivery, source), in_vain=in_vain
+            )
         except FileNotFoundError as error:
             raise ArtifactRefused(f"{delivery.name}: announced, but not there") from error
         delivered.append((delivery, location))

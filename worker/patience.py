@@ -1,4 +1,4 @@
-"""Writing to a database that may be away for a while."""
+"""Asking again what may be away for a while: the database, and the artifact store."""
 
 import logging
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from jobs.database import UNREACHABLE, Database
+from jobs.errors import StoreUnavailable
 from jobs.repository import Repository
 
 PATIENCE_SECONDS = 600.0
@@ -26,13 +27,36 @@ def insist(
     The write must mean the same when it is done twice, since an answer may be lost; it is given up
     early where it has become vain.
     """
+
+    def once() -> T:
+        with database.write() as session:
+            return write(Repository(session))
+
+    return _again(once, UNREACHABLE, "the database is away", in_vain)
+
+
+def insist_on_store(put: Callable[[], T], *, in_vain: Callable[[], bool]) -> T:
+    """Put into the artifact store, again and again while it is away, for ten minutes.
+
+    Raises:
+        StoreUnavailable: it stayed away, or putting has become vain.
+    """
+    return _again(put, (StoreUnavailable,), "the artifact store is away", in_vain)
+
+
+def _again(
+    do: Callable[[], T],
+    away: tuple[type[Exception], ...],
+    what: str,
+    in_vain: Callable[[], bool],
+) -> T:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            with database.write() as session:
-                return write(Repository(session))
-        except UNREACHABLE as error:
+            return do()
+        except away as error:
             if time.monotonic() > deadline or in_vain():
                 raise
-            log.warning("the database is away (%s); trying again", type(error).__name__)
+            said = error if isinstance(error, StoreUnavailable) else type(error).__name__
+            log.warning("%s (%s); trying again", what, said)
             time.sleep(PAUSE_SECONDS)

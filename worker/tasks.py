@@ -22,7 +22,9 @@ from jobs.doorbell import Doorbell
 from jobs.queue import QUEUE, WAKE, Bell, create_queue
 from jobs.repository import Repository
 from jobs.settings import Settings
+from jobs.stores import open_store, prepare_store
 from worker.attempt import Supervisor
+from worker.collector import Collector
 from worker.keeper import Keeper
 from worker.slots import GREET_SECONDS, Slots
 from worker.sweeper import Sweeper
@@ -36,12 +38,13 @@ _shutting_down = cast("Any", worker_shutting_down)
 
 
 class EngineRoom:
-    """Everything that one worker process runs beside Celery: slots, sweeper, greeting."""
+    """Everything that one worker process runs beside Celery: slots, sweepers, greeting."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, store: ArtifactStore) -> None:
         """Prepare the room; nothing runs before `open`."""
         self.settings = settings
         self._database = database
+        self._store = store
         self._bell = Bell(settings)
         self.draining = threading.Event()
         # Elsewhere a process that has loaded this much is not safe to fork.
@@ -57,21 +60,24 @@ class EngineRoom:
 
     def open(self, start: Callable[[Callable[[], None]], object]) -> None:
         """Begin to take jobs, running each through `start`."""
-        store = ArtifactStore(self.settings.artifacts)
         supervisor = Supervisor(
-            self.settings, self._database, store, self.draining, keeper=self._keeper
+            self.settings, self._database, self._store, self.draining, keeper=self._keeper
         )
         slots = self._slots = Slots(self.settings, self._database, supervisor, start)
         sweeper = Sweeper(self.settings, self._database, self._bell)
+        collector = Collector(self.settings, self._database, self._store)
         for name, run in (
             ("slots", slots.run),
             ("sweeper", lambda: sweeper.run(self.draining)),
+            ("collector", lambda: collector.run(self.draining)),
             ("greeter", lambda: self._greet(slots.worker_id)),
             *([("keeper", self._keeper.run)] if self._keeper else []),
             *([("doorbell", self._listen)] if self._hang_up_doorbell(slots.worker_id) else []),
         ):
             thread = threading.Thread(target=run, name=name, daemon=True)
-            self._threads.append(thread)
+            # A store may hang, and what a collector was about to do, the next one does.
+            if name != "collector":
+                self._threads.append(thread)
             thread.start()
         log.info("worker %s: %d slots", slots.worker_id, self.settings.slots)
 
@@ -192,9 +198,15 @@ def create_worker_app(settings: Settings, room: EngineRoom) -> Any:
 
 
 def run_worker(settings: Settings) -> int:
-    """Run a worker until it is told to end; return the process's exit code."""
+    """Run a worker until it is told to end; return the process's exit code.
+
+    Raises:
+        StoreMisconfigured: the artifact store could never take a file.
+    """
+    store = open_store(settings)
+    prepare_store(store)
     with open_database(settings) as database:
-        app = create_worker_app(settings, EngineRoom(settings, database))
+        app = create_worker_app(settings, EngineRoom(settings, database, store))
         app.worker_main(
             [
                 "worker",

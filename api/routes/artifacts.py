@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from api import views
 from api.answers import problems, send, unless_known
 from api.dependencies import JobId, Ledger, Visit
-from api.downloads import Download, StoredFile, archive, archive_etag, checksums, matches
+from api.downloads import Download, archive, archive_etag, checksums, matches
 from api.schemas import Artifact, ListBody
+from api.stored_file import StoredFile
 from jobs.artifacts import NAME
 from jobs.errors import ArtifactNotFound
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["files"])
 
+_NOT_KEPT = {"Cache-Control": "no-store"}
+Redirect = Annotated[
+    bool | None,
+    Query(
+        description="Answer 307 with a presigned URL where files are in a bucket, or never;"
+        " without it STILLHOUSE_S3_PRESIGN decides"
+    ),
+]
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
@@ -45,11 +56,18 @@ def list_artifacts(request: Request, house: Ledger, job_id: JobId) -> Response:
         },
         206: {"description": "The part that `Range` asked for"},
         304: {"description": "The client has it already"},
+        307: {"description": "`Location` is the file in the bucket, for a few minutes"},
     }
     | problems(404, 410, 416),
 )
-def download_artifact(request: Request, house: Ledger, job_id: JobId, name: str) -> Response:
-    """Send one file, or with `Range` a part of it; `If-Range` keeps parts of two files apart."""
+def download_artifact(
+    request: Request, house: Ledger, job_id: JobId, name: str, redirect: Redirect = None
+) -> Response:
+    """Send one file, or with `Range` a part of it; `If-Range` keeps parts of two files apart.
+
+    A whole file is held against its sha256 while it is sent: one that was damaged in the store is
+    410, or is cut short where that was found only at its end.
+    """
     # No name that was ever stored looks otherwise; nothing odd may reach the database.
     if not NAME.fullmatch(name):
         raise ArtifactNotFound(name[:80])
@@ -58,7 +76,13 @@ def download_artifact(request: Request, house: Ledger, job_id: JobId, name: str)
         file = views.stored_file(repository.artifact(job_id, name), house.store)
     if matches(request.headers.get("if-none-match"), file.etag):
         return Response(status_code=304, headers={"ETag": file.etag})
-    return Download(file, request.headers, head=request.method == "HEAD")
+    is_head = request.method == "HEAD"
+    if not is_head and (house.settings.s3_presign if redirect is None else redirect):
+        link = file.link(house.settings.s3_presign_seconds)
+        if link is not None:
+            # Whoever has it has the file, so no cache may keep it.
+            return Response(status_code=307, headers={"Location": link, **_NOT_KEPT})
+    return Download(file, request.headers, head=is_head)
 
 
 @router.get(
@@ -78,7 +102,7 @@ def download_all_artifacts(request: Request, house: Ledger, job_id: JobId) -> Re
         return Response(status_code=304, headers={"ETag": tag})
     for file in files:
         # What is gone must be said before the first byte of a zip promises everything.
-        file.open().close()
+        file.check()
     return StreamingResponse(
         archive(files),
         media_type="application/zip",

@@ -71,9 +71,8 @@ def _markdown(house: Visit, job_id: str) -> Response:
             file = views.stored_file(repository.artifact(job_id, _MARKDOWN_FILE), house.store)
         except ArtifactNotFound:
             raise _none_yet(job_id, status) from None
-    with file.open() as content:
-        headers = {"ETag": file.etag, "Vary": "Accept", "Cache-Control": "no-cache"}
-        return Response(content.read(), 200, headers, f"{MARKDOWN}; charset=utf-8")
+    headers = {"ETag": file.etag, "Vary": "Accept", "Cache-Control": "no-cache"}
+    return Response(file.read(), 200, headers, f"{MARKDOWN}; charset=utf-8")
 
 
 def _none_yet(job_id: str, status: str) -> Problem:

@@ -236,11 +236,13 @@ class Client:
         *,
         names: Sequence[str] = (),
         received: Received | None = None,
+        redirect: bool | None = None,
     ) -> builtins.list[Path]:
         """Bring the job's files (or those of `names`) into `folder`, verified, and return them.
 
         An interrupted download goes on where it stopped. `received(here, whole)` is told the
-        bytes of the file in hand.
+        bytes of the file in hand. `redirect` says whether the files may come from the server's
+        bucket directly, or never; without it the server decides.
 
         Raises:
             SpecError: a name that the job does not have.
@@ -250,10 +252,11 @@ class Client:
         if missing := [name for name in names if name not in listed]:
             has = ", ".join(sorted(listed)) or "none yet"
             raise SpecError(f"{job_id} has no file {', '.join(missing)}; it has: {has}")
+        asked = "" if redirect is None else f"?redirect={str(redirect).lower()}"
         return [
             Fetch(
                 transport=self._transport,
-                path=f"{_job(job_id)}/artifacts/{quote(name, safe='')}",
+                path=f"{_job(job_id)}/artifacts/{quote(name, safe='')}{asked}",
                 artifact=listed[name],
                 folder=Path(folder),
             ).run(received)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import httpx
 
-from stillhouse.errors import Unreachable, api_error
+from stillhouse.errors import StillhouseError, Unreachable, api_error
 
 RETRIED_STATUS = frozenset({429, 502, 503, 504})
 """Answers that say: not now. Everything else is an answer."""
@@ -84,6 +84,32 @@ class Transport:
         if timeout is not None:
             request.extensions["timeout"] = timeout.as_dict()
         return self._http.send(request, stream=True)
+
+    @contextmanager
+    def open_elsewhere(
+        self, answer: httpx.Response, *, headers: Mapping[str, str]
+    ) -> Generator[httpx.Response]:
+        """Give what lies where an answer's `Location` points, asked for with `headers` alone.
+
+        Our own headers, a key among them, and cookies are for our server and stay here. There is no
+        second redirect.
+
+        Raises:
+            StillhouseError: the answer leads to no address, or out of HTTPS.
+        """
+        target = answer.url.join(answer.headers.get("location", ""))
+        if target.scheme not in {"http", "https"} or not target.host:
+            raise StillhouseError(f"{self.url} sends the download to no address of the web")
+        if answer.url.scheme == "https" and target.scheme == "http":
+            raise StillhouseError(
+                f"{self.url} sends the download to http://{target.host}, where anybody on the way "
+                "could read it; ask for it with redirect=False (--no-redirect)"
+            )
+        with (
+            httpx.Client(timeout=self._http.timeout, follow_redirects=False) as stranger,
+            stranger.stream("GET", target, headers=dict(headers)) as response,
+        ):
+            yield response
 
     def request(  # noqa: PLR0913 - the parts of a request, by keyword
         self,

@@ -13,9 +13,9 @@ from serving import SPEC, Server, running
 from stage_worker import StageWorker
 
 from api.app import create_app
-from jobs.artifacts import ArtifactStore
 from jobs.database import Database, migrate
 from jobs.settings import Settings
+from jobs.stores import open_store
 
 HOST = "http://localhost"
 
@@ -30,7 +30,7 @@ def client(settings: Settings) -> Generator[TestClient]:
 @pytest.fixture
 def worker(settings: Settings, database: Database, tmp_path: Path) -> StageWorker:
     """Give a worker that plays attempts."""
-    return StageWorker(database, ArtifactStore(settings.artifacts), tmp_path / "files")
+    return StageWorker(database, open_store(settings), tmp_path / "files")
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -60,7 +60,7 @@ def remote(server: Server) -> Generator[httpx.Client]:
 def remote_worker(server: Server, tmp_path: Path) -> Generator[StageWorker]:
     """Give a worker that plays attempts of the real server's jobs."""
     with Database(server.settings.database_url) as database:
-        yield StageWorker(database, ArtifactStore(server.settings.artifacts), tmp_path / "files")
+        yield StageWorker(database, open_store(server.settings), tmp_path / "files")
 
 
 @pytest.fixture

@@ -160,12 +160,16 @@ def test_a_job_without_files_has_an_empty_zip(client: TestClient, submit: Submit
         assert zipped.namelist() == ["SHA256SUMS"]
 
 
-def test_a_zip_is_written_in_pieces_of_bounded_size() -> None:
+def test_a_zip_is_written_in_pieces_of_bounded_size(tmp_path: Path) -> None:
     from datetime import UTC, datetime
 
-    from api.downloads import CHUNK_BYTES, StoredFile, archive
+    from api.downloads import archive
+    from api.stored_file import CHUNK_BYTES, StoredFile
+    from jobs.folder_store import FolderStore
 
     content = os.urandom(3 * CHUNK_BYTES)
+    (tmp_path / "job_a" / "1").mkdir(parents=True)
+    (tmp_path / "job_a" / "1" / "big.bin").write_bytes(content)
     files = [
         StoredFile(
             name=f"big-{place}.bin",
@@ -173,7 +177,8 @@ def test_a_zip_is_written_in_pieces_of_bounded_size() -> None:
             sha256=hashlib.sha256(content).hexdigest(),
             media_type="application/octet-stream",
             created_at=datetime(2026, 11, 22, tzinfo=UTC),
-            opener=lambda: io.BytesIO(content),
+            store=FolderStore(tmp_path),
+            location="job_a/1/big.bin",
         )
         for place in range(4)
     ]

@@ -18,6 +18,8 @@ class BadNetwork:
     flip_at: int | None = None
     """Flip a bit of this byte of every answer."""
     connections: int = 0
+    asked: bytearray = field(default_factory=bytearray)
+    """All that came from clients, as it came."""
     _listener: socket.socket = field(default_factory=socket.socket)
 
     def open(self) -> None:
@@ -49,6 +51,7 @@ class BadNetwork:
     def _asked(self, near: socket.socket, far: socket.socket) -> None:
         try:
             while block := near.recv(65536):
+                self.asked += block
                 far.sendall(block)
         except OSError:
             pass

@@ -23,6 +23,7 @@ from jobs.leases import Claim
 from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.states import Status
+from jobs.stores import open_store
 
 ROOT = Path(__file__).parents[2]
 SPEC: dict[str, Any] = {
@@ -179,7 +180,7 @@ class Worker:
 
 def worker_on(data: Path) -> Worker:
     settings = Settings(data=data)
-    return Worker(open_database(settings), ArtifactStore(settings.artifacts))
+    return Worker(open_database(settings), open_store(settings))
 
 
 @dataclass

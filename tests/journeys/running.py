@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextlib.contextmanager
-def running_house(settings: Settings, folder: Path) -> Generator[Client]:
+def running_house(settings: Settings, folder: Path, **variables: str) -> Generator[Client]:
     """Start both processes, their logs in a folder; give a client of theirs."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("STILLHOUSE_")}
     environment = kept | {
@@ -26,6 +26,7 @@ def running_house(settings: Settings, folder: Path) -> Generator[Client]:
         "STILLHOUSE_POLL_SECONDS": "0.1",
         "STILLHOUSE_RETRY_SECONDS": "0.1",
         "PYTHONPATH": str(ROOT),
+        **variables,
     }
     port = folder / "port"
     commands = {
@@ -40,6 +41,6 @@ def running_house(settings: Settings, folder: Path) -> Generator[Client]:
             )
             running.callback(process.wait)
             running.callback(process.terminate)
-        wait_until(port.exists)
+        wait_until(port.exists, seconds=90)
         url = f"http://127.0.0.1:{wait_until(port.read_text).strip()}"
         yield running.enter_context(Client(url))

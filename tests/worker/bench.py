@@ -11,12 +11,12 @@ from typing import Any
 
 import psutil
 
-from jobs.artifacts import ArtifactStore
 from jobs.database import Database
 from jobs.leases import Claim
 from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.spec import JobSpec
+from jobs.stores import open_store
 from jobs.tables import Job
 from worker.attempt import Supervisor
 from worker.keeper import Keeper
@@ -89,7 +89,7 @@ class Bench:
         supervisor = Supervisor(
             settings,
             self.database,
-            ArtifactStore(settings.artifacts),
+            open_store(settings),
             self.draining,
             command=(sys.executable, "-P", str(SCRIPT)),
             keeper=self.keeper,
@@ -113,7 +113,7 @@ class Bench:
     def result(self, job_id: str) -> str:
         """Return the content of the delivered student."""
         artifact = self.ask(lambda ledger: ledger.artifact(job_id, "student.safetensors"))
-        with ArtifactStore(self.settings.artifacts).open(artifact.location) as content:
+        with open_store(self.settings).open(artifact.location) as content:
             return content.read().decode()
 
     def workdir(self, claim: Claim) -> Path:

@@ -7,7 +7,7 @@ import pytest
 from bench import Bench
 from waiting import wait_until
 
-from jobs.artifacts import ArtifactStore
+from jobs.stores import open_store
 from worker.attempt import Supervisor
 from worker.slots import Slots
 
@@ -22,7 +22,7 @@ def test_a_job_that_could_not_be_started_takes_no_slot_with_it(
 ) -> None:
     monkeypatch.setattr("worker.slots.AWAY_SECONDS", 0.01)
     settings = bench.settings.model_copy(update={"poll_seconds": 0.01})
-    store = ArtifactStore(settings.artifacts)
+    store = open_store(settings)
     supervisor = Supervisor(settings, bench.database, store, bench.draining)
     started: list[Callable[[], None]] = []
 

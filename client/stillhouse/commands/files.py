@@ -16,13 +16,20 @@ from stillhouse.output import Output
 from stillhouse.words import size
 
 
-def download(
+def download(  # noqa: PLR0913, PLR0917 - one argument for each option
     job: JobId,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these files; all without.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The folder; ./JOB without.")
+    ] = None,
+    redirect: Annotated[
+        bool | None,
+        typer.Option(
+            "--redirect/--no-redirect",
+            help="From the server's bucket directly, or never; the server decides without.",
+        ),
     ] = None,
     url: Url = None,
     as_json: AsJson = False,
@@ -56,6 +63,7 @@ def download(
                 job,
                 folder,
                 names=[name],
+                redirect=redirect,
                 received=lambda here, whole, bar=bar: bars.update(bar, completed=here, total=whole),
             )
             bars.remove_task(bar)

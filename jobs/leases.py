@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select, text, update
 
 from jobs.curves import CurveBook
 from jobs.errors import LeaseLost
-from jobs.journal import WAITING, Line, held
+from jobs.journal import DUE, DUE_OF_SQLITE, WAITING, Line, held
 from jobs.moments import clock
 from jobs.progress import fold_progress, fold_saved_steps
 from jobs.states import AttemptStatus, Status, Verb
@@ -19,15 +19,15 @@ _NO_ROW = frozenset({"stage.progress", "answers.progress", "metrics"})
 
 _NEXT = (
     select(Job.id)
-    .where(WAITING, Job.run_after <= clock())
+    .where(WAITING, DUE)
     .order_by(Job.priority.desc(), Job.run_after, Job.id)
     .limit(1)
     .with_for_update(skip_locked=True)
 )
 # The same, with the index named: once it has statistics, SQLite would rather sort all that wait.
 _NEXT_OF_SQLITE = text(
-    "SELECT id FROM jobs INDEXED BY ix_jobs_waiting"
-    " WHERE status = 'queued' AND run_after <= ledger_clock(0.0)"
+    "SELECT id FROM jobs INDEXED BY ix_jobs_waiting"  # noqa: S608  # a constant of ours
+    f" WHERE status = 'queued' AND {DUE_OF_SQLITE}"
     " ORDER BY priority DESC, run_after, id LIMIT 1"
 ).columns(Job.id)
 

@@ -44,9 +44,14 @@ def test_a_commit_that_is_swallowed_fails_in_time(link: tuple[FaultProxy, Databa
     proxy, database = link
     job_id = submit(database)
     asked = time.monotonic()
-    with pytest.raises(OperationalError), database.write() as session:
-        Repository(session).request_cancel(job_id)
-        proxy.swallow()
+
+    def cancel() -> None:
+        with database.write() as session:
+            Repository(session).request_cancel(job_id)
+            proxy.swallow()
+
+    with pytest.raises(OperationalError):
+        cancel()
     assert time.monotonic() - asked < 5
     proxy.heal()
     assert status_of(database, job_id) == "queued"

@@ -39,7 +39,7 @@ def test_a_link_that_swallows_everything_stops_neither_training_nor_heart(
 
     claim = bench.claim()
     attempt = bench.start(claim, lease_seconds=3.0)
-    wait_until(lambda: (bench.workdir(claim) / "state.json").exists())
+    wait_until((bench.workdir(claim) / "state.json").exists)
     (trainer,) = bench.trainers()
     proxy.swallow()
     wait_until(lambda: "no heartbeat" in caplog.text, seconds=20)

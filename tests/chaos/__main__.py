@@ -124,7 +124,7 @@ def _count(house: Town, told: Told, calm: dict[str, str]) -> None:
     ours = Job.id.not_in(list(calm.values()))
     with house.database.read() as session:
         statuses = select(Job.status, func.count()).where(ours).group_by(Job.status)
-        told.statuses = dict(session.execute(statuses).tuples())
+        told.statuses = dict(session.execute(statuses).tuples().all())
         reasons = session.scalars(
             select(Attempt.reason).where(Attempt.job_id.not_in(list(calm.values())))
         )

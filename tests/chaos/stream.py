@@ -58,12 +58,16 @@ class Stream:
         return Client(self.url, patience_seconds=patience, timeout_seconds=20.0)
 
     def calm(self) -> dict[str, str]:
-        """Run one job of each kind undisturbed; return their ids."""
+        """Run one job of each kind undisturbed, in a single attempt; return their ids."""
+        jobs: dict[str, str] = {}
         with self.client() as client:
-            jobs = {kind: client.submit(spec)["id"] for kind, spec in KINDS.items()}
-            for kind, job_id in jobs.items():
-                ended = client.wait(job_id, timeout_seconds=PATIENCE_SECONDS)
-                assert ended["status"] == "succeeded", (kind, ended["failure"])
+            while missing := [kind for kind in KINDS if kind not in jobs]:
+                made = {kind: client.submit(KINDS[kind])["id"] for kind in missing}
+                for kind, job_id in made.items():
+                    ended = client.wait(job_id, timeout_seconds=PATIENCE_SECONDS)
+                    assert ended["status"] == "succeeded", (kind, ended["failure"])
+                    if ended["attempt"] == 1:
+                        jobs[kind] = job_id
         return jobs
 
     def start(self) -> None:

@@ -18,7 +18,7 @@ from chaos.stream import Stream
 from jobs.database import Database
 from jobs.settings import Settings
 
-LEASE_SECONDS = 3.0
+LEASE_SECONDS = 5.0
 GOES_ALONG_SECONDS = 10.0
 WORKERS = ("worker-1", "worker-2")
 

@@ -9,12 +9,12 @@ from sqlalchemy import select
 
 from jobs.database import Database
 from jobs.repository import Repository
-from jobs.states import TERMINAL, Status
+from jobs.states import ACTIVE, TERMINAL, Status
 from jobs.tables import Artifact, Attempt, Event, Job
 
 TERMINAL_EVENTS = {f"job.{status}" for status in TERMINAL}
 OPENS_AGAIN = "job.retried"
-TRUTHFUL_FAILURES = {"crash_loop", "attempts_exhausted", "disk_full"}
+TRUTHFUL_FAILURES = {"crash_loop", "attempts_exhausted", "disk_full", "cannot_start"}
 """What a deterministic job can truly fail with here: it was disturbed too often."""
 SAME_EACH_TIME = (".safetensors", "config.json")
 """Files without a time in them."""
@@ -63,9 +63,8 @@ def violations(
             files = ledger.artifacts(job_id)
             found = [
                 *_end(job, events),
-                *_story(events, heard.get(job_id, ())),
-                *_claims(job, attempts, events),
-                *_stale(events),
+                *consistency(job, attempts, events),
+                *_heard(heard.get(job_id, ())),
                 *_files(job, files, artifacts, expected[kind]),
             ]
             yield from (f"{job_id} ({kind}, {job.status}): {what}" for what in found)
@@ -91,9 +90,15 @@ def _end(job: Job, events: Sequence[Event]) -> Iterator[str]:
         yield f"{ends} ends"
 
 
-def _story(events: Sequence[Event], heard: Sequence[int]) -> Iterator[str]:
+def consistency(job: Job, attempts: Sequence[Attempt], events: Sequence[Event]) -> Iterator[str]:
+    """Yield what must not be at any moment of a job's life."""
     if [event.seq for event in events] != list(range(1, len(events) + 1)):
         yield "the numbers of its events have a gap or a repetition"
+    yield from _claims(job, attempts, events)
+    yield from _stale(events)
+
+
+def _heard(heard: Sequence[int]) -> Iterator[str]:
     if list(heard) != list(range(1, len(heard) + 1)):
         yield f"a listener was told the events {heard}"
 
@@ -102,12 +107,13 @@ def _claims(job: Job, attempts: Sequence[Attempt], events: Sequence[Event]) -> I
     numbers = [attempt.attempt for attempt in attempts]
     if numbers != list(range(1, job.attempt + 1)):
         yield f"its number of claims is {job.attempt}, its attempts {numbers}"
-    for type_ in ("attempt.started", "attempt.ended"):
+    ended = [attempt.attempt for attempt in attempts if attempt.ended_at is not None]
+    for type_, expected in (("attempt.started", numbers), ("attempt.ended", ended)):
         told = [event.attempt for event in events if event.type == type_]
-        if told != numbers:
-            yield f"{type_} is told of {told}, its attempts are {numbers}"
-    running = [attempt.attempt for attempt in attempts if attempt.ended_at is None]
-    if running:
+        if told != expected:
+            yield f"{type_} is told of {told}, expected of {expected}"
+    running = [number for number in numbers if number not in ended]
+    if running != ([job.attempt] if job.status in ACTIVE else []):
         yield f"the attempts {running} have no end"
     succeeded = [attempt.attempt for attempt in attempts if attempt.status == "succeeded"]
     if succeeded != ([job.result_attempt] if job.status == Status.SUCCEEDED else []):

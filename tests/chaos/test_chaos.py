@@ -1,6 +1,7 @@
 """A short run of chaos on each database; `make chaos` is a longer one."""
 
 import pytest
+
 from chaos.__main__ import KINDS, main
 
 

@@ -104,20 +104,24 @@ def _disturb(house: Town, told: Told, asked: argparse.Namespace, began: float) -
         (fault,) = rng.choices(faults, weights)
         # Its own chance, so that what one fault finds does not change what comes after it.
         own = random.Random(rng.random())
-        _do(house, told, fault, own, time.monotonic() - began)
+        if not _do(house, told, fault, own, time.monotonic() - began):
+            house.keep()
+            time.sleep(FASTEST)
+            continue
         until = time.monotonic() + rng.uniform(FASTEST, SLOWEST)
         while time.monotonic() < until:
             house.keep()
             time.sleep(0.1)
 
 
-def _do(house: Town, told: Told, fault: Fault, rng: random.Random, second: float) -> None:
+def _do(house: Town, told: Told, fault: Fault, rng: random.Random, second: float) -> bool:
     done = fault.act(house, rng)
     if done is None:
-        return
+        return False
     told.kills += fault.kills
     told.actions.append({"second": round(second, 1), "fault": fault.name, "what": done})
     print(f"{second:7.1f} s  {fault.name}: {done}", flush=True)
+    return True
 
 
 def _count(house: Town, told: Told, calm: dict[str, str]) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+SIGNS = {"api": "startup complete", "worker": "the nursery is ready", "sweeper": ""}
+"""What the log of a process says once it does its work."""
 ROOT = Path(__file__).resolve().parents[2]
 FAREWELL_SECONDS = 15.0
 
@@ -30,7 +32,7 @@ class Resident:
         self._log = clock.with_name(f"{name}.log")
         self._process: subprocess.Popen[bytes] | None = None
         self._due = 0.0
-        self.starts = 0
+        self._begins = 0
 
     @property
     def process(self) -> psutil.Process | None:
@@ -45,6 +47,7 @@ class Resident:
         """Start it where it is not there and its time has come."""
         if self.process is None and time.monotonic() >= self._due:
             with self._log.open("ab") as log:
+                self._begins = log.tell()
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "chaos.clock", str(self.clock), *self._words],
                     env=dict(self._environ),
@@ -52,7 +55,14 @@ class Resident:
                     stdout=log,
                     stderr=log,
                 )
-            self.starts += 1
+
+    def is_up(self) -> bool:
+        """Tell whether it lives and does its work already."""
+        if self.process is None:
+            return False
+        with self._log.open("rb") as log:
+            log.seek(self._begins)
+            return SIGNS[self.name.partition("-")[0]].encode() in log.read()
 
     def end(self, signum: signal.Signals, away_seconds: float) -> list[psutil.Process]:
         """Send a signal that ends it, to be away for a while; return who must go with it."""

@@ -16,7 +16,7 @@ TINY: dict[str, Any] = {
     "teacher": {"model": {"name": "mlp", "hidden": [24]}},
     "student": {"model": {"name": "mlp", "hidden": [6]}},
     "data": {"name": "digits", "labelled": 100, "validation_size": 97},
-    "training": {"max_steps": 600, "save_steps": 50},
+    "training": {"max_steps": 300, "save_steps": 25},
     "export": ["safetensors"],
     "max_attempts": 20,
 }

@@ -25,7 +25,7 @@ def main() -> int:
             began = time.monotonic()
             caught = is_caught(mutant, house)
             survivors += [] if caught else [mutant.name]
-            rows.append(_row(mutant, caught=caught))
+            rows.append(row_of(mutant, caught=caught))
             word = "caught" if caught else "SURVIVED"
             print(f"{word:8} {mutant.name} ({time.monotonic() - began:.0f} s)", flush=True)
     if asked.markdown:
@@ -34,7 +34,8 @@ def main() -> int:
     return int(bool(survivors))
 
 
-def _row(mutant: Mutant, *, caught: bool) -> str:
+def row_of(mutant: Mutant, *, caught: bool) -> str:
+    """Return the line of a table that tells of a mutant."""
     where = ", ".join(f"`{test.removeprefix('tests/')}`" for test in mutant.tests)
     return f"| {mutant.name} | {mutant.means} | {where if caught else '**nobody**'} |"
 

@@ -1,6 +1,6 @@
 # Stillhouse: `make help` lists what can be done. Needed: make, bash, Python 3.11 or newer with venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test up check format docs bench results clean
+.PHONY: help demo test up check format docs bench results chaos mutants clean
 
 VENV ?= .venv
 export VENV
@@ -43,6 +43,14 @@ bench: ## Run the paired benchmarks
 results: ## Run every method on digits and write docs/results.md; started again, it goes on where it was
 	@scripts/setup.sh demo
 	@$(PYTHON_HERE) -m benchmarks.results $(ARGS)
+
+chaos: ## Kill, freeze and cut everything while jobs run, and check what comes out; ARGS="--kills 200"
+	@scripts/setup.sh test
+	@PYTHONPATH=.:tests $(PYTHON_HERE) -m chaos $(ARGS)
+
+mutants: ## Break the guards of the ledger one by one, and see that the tests notice
+	@scripts/setup.sh test
+	@PYTHONPATH=.:tests $(PYTHON_HERE) -m mutants $(ARGS)
 
 clean: ## Remove caches and build products; the environment and all data stay
 	@rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, cast
 
-from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from jobs.errors import SchemaOutOfDate
 from jobs.moments import STORED_TIME
 from jobs.settings import Settings
+from jobs.watchdog import Watchdog, watched_connection
 
 BUSY_MILLISECONDS = 10_000
 CONNECT_SECONDS = 5
@@ -29,8 +30,11 @@ UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
 class Database:
     """A SQLite file or a PostgreSQL server."""
 
-    def __init__(self, url: str) -> None:
-        """Prepare connections to an SQLAlchemy URL; the first one is made when it is needed."""
+    def __init__(self, url: str, call_seconds: float | None = None) -> None:
+        """Prepare connections to an SQLAlchemy URL; the first one is made when it is needed.
+
+        A call to a server that has not answered after `call_seconds` fails; None waits for ever.
+        """
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         arguments: dict[str, Any] = {}
@@ -56,6 +60,9 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _set_up_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        self._watchdog = Watchdog(call_seconds) if call_seconds and not self.is_sqlite else None
+        if self._watchdog is not None:
+            _watch(self.engine, self._watchdog)
         self._reading = self.engine.execution_options(
             **{"read_only": True}
             if self.is_sqlite
@@ -86,6 +93,8 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+        if self._watchdog is not None:
+            self._watchdog.close()
 
     def __enter__(self) -> Self:
         """Return the database itself."""
@@ -104,10 +113,12 @@ def open_database(settings: Settings) -> Database:
     """
     # What Alembic has to say is for whoever migrates by hand.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, settings.database_seconds)
     wanted = database.is_sqlite if settings.migrate is None else settings.migrate
     if wanted:
-        migrate(database)
+        # A change of a large table takes as long as it takes.
+        with Database(settings.database_url) as unhurried:
+            migrate(unhurried)
     else:
         require_schema(database)
     return database
@@ -171,6 +182,15 @@ def _is_older(configuration: Any, revision: str, current: str) -> bool:
     script = ScriptDirectory.from_config(configuration)
     older = {step.revision for step in script.iterate_revisions(current, "base")}
     return revision in older - {current}
+
+
+def _watch(engine: Engine, watchdog: Watchdog) -> None:
+    kind = watched_connection(watchdog)
+
+    def connect(_: object, __: object, arguments: Any, options: Any) -> Any:
+        return kind.connect(*arguments, **options)
+
+    event.listen(engine, "do_connect", connect)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:

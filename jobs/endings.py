@@ -8,13 +8,12 @@ from sqlalchemy import delete, insert, update
 
 from jobs.artifacts import Delivery
 from jobs.errors import LeaseLost
-from jobs.journal import Journal, held
+from jobs.journal import LONGEST_WAIT_SECONDS, Journal, held
 from jobs.moments import clock
 from jobs.states import AttemptStatus, Status, Verb, advance
 from jobs.tables import Artifact, Attempt, Job
 
 MAX_STALLED = 3
-MAX_RETRY_SECONDS = 900.0
 NOT_ITS_FAULT = frozenset({"lost", "preempted"})
 _END = {
     Status.SUCCEEDED: (Verb.SUCCEED, AttemptStatus.SUCCEEDED),
@@ -135,7 +134,7 @@ class Endings(Journal):
                 self.settle(job_id, token, Status.FAILED, replace(ending, failure=failure))
                 return Status.FAILED
         target = advance(Status(job.status), Verb.RELEASE)
-        wait = min(retry_seconds * 2 ** (failed - 1), MAX_RETRY_SECONDS) if counted else 0.0
+        wait = min(retry_seconds * 2 ** (failed - 1), LONGEST_WAIT_SECONDS) if counted else 0.0
         self._move(
             Verb.RELEASE,
             Status(job.status),

@@ -186,3 +186,11 @@ def _is(status: Status) -> ColumnElement[bool]:
 
 WAITING = _is(Status.QUEUED)
 """The condition of the index that waiting jobs are claimed by."""
+LONGEST_WAIT_SECONDS = 900.0
+"""Between two attempts of a job."""
+DUE = (Job.run_after <= clock()) | (Job.run_after > clock(LONGEST_WAIT_SECONDS))
+"""A wait is over; or longer than any, so that the clock was wrong when it began (it is a host's own
+on SQLite), and the job must not wait until the clock is there again."""
+DUE_OF_SQLITE = (
+    f"(run_after <= ledger_clock(0.0) OR run_after > ledger_clock({LONGEST_WAIT_SECONDS}))"
+)

@@ -106,6 +106,9 @@ class Settings(BaseSettings):
 
     lease_seconds: float = Field(default=60.0, gt=0)
     """How long a worker may be silent before its job is given to another."""
+    database_seconds: float = Field(default=20.0, gt=0)
+    """How long PostgreSQL may take to answer one call before its connection is given up for a new
+    one; a third of the lease, so that a heartbeat behind a dead link comes in time."""
     poll_seconds: float = Field(default=0.5, gt=0)
     """How often a worker with a free slot looks for a job without being rung."""
     sweep_seconds: float = Field(default=5.0, gt=0)

@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, text, update
 
 from jobs.artifacts import Stored
 from jobs.endings import Ending, Endings
-from jobs.journal import WAITING
+from jobs.journal import DUE, DUE_OF_SQLITE, WAITING
 from jobs.moments import clock
 from jobs.states import ACTIVE, Status
 from jobs.tables import Artifact, Job, Worker
@@ -23,7 +23,7 @@ _UNHEARD = (
     select(Job.id)
     .where(
         WAITING,
-        Job.run_after <= clock(),
+        DUE,
         Job.dispatched_at.is_(None) | (Job.dispatched_at < clock(-BELL_SECONDS)),
     )
     .order_by(Job.priority.desc(), Job.run_after, Job.id)
@@ -32,8 +32,8 @@ _UNHEARD = (
 # The same, with the index named, as where jobs are claimed: once it has statistics, SQLite would
 # rather fetch all that wait by the index of statuses, and sort them.
 _UNHEARD_OF_SQLITE = (
-    "SELECT id FROM jobs INDEXED BY ix_jobs_waiting"
-    " WHERE status = 'queued' AND run_after <= ledger_clock(0.0)"
+    "SELECT id FROM jobs INDEXED BY ix_jobs_waiting"  # noqa: S608  # a constant of ours
+    f" WHERE status = 'queued' AND {DUE_OF_SQLITE}"
     " AND (dispatched_at IS NULL OR dispatched_at < ledger_clock(:ago))"
     " ORDER BY priority DESC, run_after, id LIMIT :most"
 )
@@ -58,12 +58,18 @@ class Sweeping(Endings):
         )
         return [Lease(job_id, token, until) for job_id, token, until in rows if until]
 
-    def expire(self, lease: Lease, *, retry_seconds: float) -> Status | None:
+    def expire(
+        self, lease: Lease, *, retry_seconds: float, lease_seconds: float | None = None
+    ) -> Status | None:
         """Free the job if the lease is still the one that was seen, and is over; None if not.
 
         The caller has seen it unchanged for a whole lease time on its own clock: after an outage of
-        the database every lease looks expired, also those of workers that are well.
+        the database every lease looks expired, also those of workers that are well. One that runs
+        for longer than `lease_seconds` even now was begun under a wrong clock, and is over as well.
         """
+        is_over = Job.lease_until < clock()
+        if lease_seconds is not None:
+            is_over |= Job.lease_until > clock(lease_seconds)
         holds = self._session.scalar(
             select(Job.id)
             .where(
@@ -71,7 +77,7 @@ class Sweeping(Endings):
                 Job.attempt == lease.token,
                 Job.status.in_(list(ACTIVE)),
                 Job.lease_until == lease.until,
-                Job.lease_until < clock(),
+                is_over,
             )
             .with_for_update(skip_locked=True)
         )

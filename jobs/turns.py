@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.orm import Session
 
-from jobs.journal import WAITING
+from jobs.journal import DUE, DUE_OF_SQLITE, WAITING
 from jobs.moments import clock
 from jobs.projects import Projects
 from jobs.states import ACTIVE, Status
@@ -19,9 +19,9 @@ from jobs.tables import Job, Project
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 # With the index named: once it has statistics, SQLite would rather sort all that wait.
 _NEXT_OF_SQLITE: Final = text(
-    "SELECT id FROM jobs INDEXED BY ix_jobs_next"
+    "SELECT id FROM jobs INDEXED BY ix_jobs_next"  # noqa: S608  # a constant of ours
     " WHERE status = 'queued' AND project = :project AND queue = :queue AND gpus <= :gpus"
-    " AND run_after <= ledger_clock(0.0) ORDER BY priority DESC, run_after, id LIMIT 1"
+    f" AND {DUE_OF_SQLITE} ORDER BY priority DESC, run_after, id LIMIT 1"
 )
 
 
@@ -32,8 +32,7 @@ def next_of(session: Session, project: str, queue: str, gpus: int) -> Select[str
         return _NEXT_OF_SQLITE.bindparams(**wanted).columns(Job.id)
     return (
         select(Job.id)
-        .where(WAITING, Job.project == project, Job.queue == queue, Job.gpus <= gpus)
-        .where(Job.run_after <= clock())
+        .where(WAITING, DUE, Job.project == project, Job.queue == queue, Job.gpus <= gpus)
         .order_by(Job.priority.desc(), Job.run_after, Job.id)
         .limit(1)
         .with_for_update(skip_locked=True)

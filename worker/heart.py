@@ -13,6 +13,8 @@ from jobs.leases import Claim, Wish
 from jobs.repository import Repository
 
 BEATS_PER_LEASE = 6
+AGAIN_SECONDS = 2.0
+"""Before another beat where one failed: what is left of the lease must not be waited away."""
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,10 @@ class Heart(threading.Thread):
 
     def run(self) -> None:
         """Beat, a sixth of the lease time apart."""
-        while not self._stopped.wait(self._lease_seconds / BEATS_PER_LEASE):
+        usual = self._lease_seconds / BEATS_PER_LEASE
+        pause = usual
+        while not self._stopped.wait(pause):
+            pause = usual
             try:
                 with self._database.write() as session:
                     self.wish = Repository(session).heartbeat(
@@ -49,6 +54,7 @@ class Heart(threading.Thread):
                 return
             except SQLAlchemyError as error:
                 log.warning("no heartbeat for %s: %s", self._claim.job_id, type(error).__name__)
+                pause = min(usual, AGAIN_SECONDS)
 
     def __enter__(self) -> Self:
         """Begin to beat."""

@@ -76,8 +76,11 @@ class Sweeper:
         return max(self._settings.lease_seconds / 2, 3 * self._settings.sweep_seconds)
 
     def _free(self, lease: Lease) -> None:
+        settings = self._settings
         with self._database.write() as session:
-            status = Repository(session).expire(lease, retry_seconds=self._settings.retry_seconds)
+            status = Repository(session).expire(
+                lease, retry_seconds=settings.retry_seconds, lease_seconds=settings.lease_seconds
+            )
         del self._seen[lease]
         if status is not None:
             log.warning("attempt %d of %s was lost: now %s", lease.token, lease.job_id, status)

@@ -7,8 +7,9 @@ from specs import claim, status_of, story_of, submit
 
 from jobs.artifacts import Delivery
 from jobs.database import Database
-from jobs.endings import MAX_RETRY_SECONDS, Ending, Failure
+from jobs.endings import Ending, Failure
 from jobs.errors import LeaseLost
+from jobs.journal import LONGEST_WAIT_SECONDS
 from jobs.repository import Repository
 from jobs.states import Status
 from jobs.tables import Job
@@ -119,7 +120,7 @@ def test_a_crashed_attempt_waits_longer_each_time_up_to_a_limit(database: Databa
         assert ended is not None
         waits.append(round((job_of(database, job_id).run_after - ended).total_seconds()))
     assert waits[:5] == [2, 4, 8, 16, 32]
-    assert waits[-1] == MAX_RETRY_SECONDS
+    assert waits[-1] == LONGEST_WAIT_SECONDS
 
 
 def test_three_attempts_that_get_nowhere_are_a_crash_loop(database: Database) -> None:

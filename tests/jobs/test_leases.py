@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 from specs import claim, status_of, story_of, submit
-from sqlalchemy import text
+from sqlalchemy import update
 
 from jobs.artifacts import Delivery
 from jobs.database import Database
 from jobs.endings import Ending
 from jobs.errors import LeaseLost
 from jobs.leases import Claim
+from jobs.moments import clock
 from jobs.repository import Repository
 from jobs.states import Status
-from jobs.tables import Table
+from jobs.tables import Job, Table
 
 PROGRESS = {
     "type": "stage.progress",
@@ -65,10 +66,7 @@ def test_the_best_job_is_claimed_first(database: Database) -> None:
     high = submit(database, priority=90)
     later = submit(database, priority=100)
     with database.write() as session:
-        session.execute(
-            text("UPDATE jobs SET run_after = :then WHERE id = :id"),
-            {"then": "2999-01-01 00:00:00.000000+00:00", "id": later},
-        )
+        session.execute(update(Job).where(Job.id == later).values(run_after=clock(600)))
     assert [claim(database).job_id for _ in range(4)] == [high, first, second, low]
     with database.write() as session:
         assert Repository(session).claim("w", 60) is None

@@ -4,10 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from specs import claim, document, status_of, story_of, submit
+from specs import LEASE_SECONDS, claim, document, status_of, story_of, submit
 from sqlalchemy import event, update
 
 from jobs.database import Database
+from jobs.journal import LONGEST_WAIT_SECONDS
 from jobs.moments import clock
 from jobs.repository import Repository
 from jobs.spec import JobSpec
@@ -25,7 +26,7 @@ def the_lease(database: Database) -> Lease:
 
 def expire(database: Database, lease: Lease) -> Status | None:
     with database.write() as session:
-        return Repository(session).expire(lease, retry_seconds=0)
+        return Repository(session).expire(lease, retry_seconds=0, lease_seconds=LEASE_SECONDS)
 
 
 def test_an_expired_lease_gives_the_job_back_once(database: Database) -> None:
@@ -55,6 +56,30 @@ def test_a_lease_that_was_renewed_meanwhile_is_left_alone(database: Database) ->
         Repository(session).heartbeat(job_id, token, -0.5)  # renewed, and over again
     assert expire(database, seen) is None
     assert status_of(database, job_id) == "running"
+
+
+def test_a_lease_longer_than_any_was_begun_under_a_wrong_clock_and_is_over(
+    database: Database,
+) -> None:
+    submit(database)
+    claim(database, lease=LEASE_SECONDS + 3600)
+    assert expire(database, the_lease(database)) is Status.QUEUED
+
+
+def test_a_job_that_was_stored_under_a_wrong_clock_does_not_wait_for_it(
+    database: Database,
+) -> None:
+    ahead = submit(database)
+    later = submit(database)
+    with database.write() as session:
+        moved = update(Job).where(Job.id == ahead).values(run_after=clock(3600), dispatched_at=None)
+        session.execute(moved)
+        retried = update(Job).where(Job.id == later).values(run_after=clock(LONGEST_WAIT_SECONDS))
+        session.execute(retried)
+        assert list(Repository(session).bells_due()) == [ahead]
+    assert claim(database).job_id == ahead
+    with database.write() as session:
+        assert Repository(session).claim("worker-2", LEASE_SECONDS) is None
 
 
 def test_a_job_whose_owner_died_while_it_was_cancelled_is_cancelled(database: Database) -> None:

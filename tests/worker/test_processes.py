@@ -10,10 +10,11 @@ import psutil
 import pytest
 import redis
 from house import House, loads_torch, terminate
+from proxy import FaultProxy
 from servers import Redis
 from waiting import wait_until
 
-from jobs.queue import QUEUE, WAKE
+from jobs.queue import QUEUE, WAKE, Bell
 from jobs.repository import Repository
 
 pytestmark = pytest.mark.slow
@@ -211,6 +212,27 @@ def test_a_dead_broker_stops_neither_jobs_nor_the_end_of_a_worker(
     job_id = house.submit()
     house.wait_for(job_id, "succeeded")
     assert terminate(worker) == 0
+
+
+@on_sqlite
+def test_a_link_to_the_broker_that_swallows_everything_stops_no_job_and_heals(
+    house: House, mortal_redis: Redis
+) -> None:
+    with FaultProxy(("127.0.0.1", mortal_redis.port)) as link:
+        worker = house.start(broker_url=f"redis://127.0.0.1:{link.port}/0", poll_seconds=2.0)
+        wait_until(lambda: "ready" in house.log(worker))
+        link.swallow()
+        job_id = house.submit(ring=False)
+        house.wait_for(job_id, "succeeded")
+        assert house.reasons(job_id) == ["finished"]
+        link.heal()
+        bell = Bell(house.settings.model_copy(update={"broker_url": mortal_redis.url}))
+        with redis.Redis.from_url(mortal_redis.url) as client:
+            assert bell.ring(job_id)
+            # Heard, and so taken from the queue, over a connection that was made anew.
+            wait_until(lambda: client.llen(QUEUE) == 0, seconds=60)
+        bell.close()
+        assert terminate(worker) == 0
 
 
 @on_postgresql

@@ -1,5 +1,6 @@
 """The artifact store: a folder. Content is complete and verified before its name exists."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -110,6 +111,21 @@ class ArtifactStore:
             return _open_plain_file(path)
         except OSError as error:
             raise ArtifactNotFound(path.name, gone=True) from error
+
+    def delete(self, location: str) -> None:
+        """Remove the content at a location; removing it again changes nothing.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        path = self.root / location
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            return
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            # The folders of its attempt and of its job, once they are empty.
+            path.parent.rmdir()
+            path.parent.parent.rmdir()
 
 
 def _open_plain_file(path: Path) -> BinaryIO:

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session, defer
 from jobs.errors import JobNotFound, LeaseLost
 from jobs.moments import clock
 from jobs.states import ACTIVE, TERMINAL, TRANSITIONS, Status, Verb
-from jobs.tables import Event, Job, StatusChange
+from jobs.tables import Artifact, Event, Job, StatusChange
+from jobs.tombstones import CondemnedFile, missing
 
 FOLD_EVERY = 64
 """Notes about statuses between two foldings; a count adds up about as many rows."""
@@ -42,11 +43,11 @@ class Journal:
         """Return a job as it is now.
 
         Raises:
-            JobNotFound: there is none.
+            JobNotFound: there is none; JobDeleted where there was one.
         """
         job = self._session.get(Job, job_id, populate_existing=True)
         if job is None:
-            raise JobNotFound(job_id)
+            raise missing(self._connection, job_id)
         return job
 
     def _locked(self, job_id: str) -> Job:
@@ -55,16 +56,19 @@ class Journal:
         statement = select(Job).where(Job.id == job_id).options(*wide).with_for_update()
         job = self._session.scalar(statement, execution_options={"populate_existing": True})
         if job is None:
-            raise JobNotFound(job_id)
+            raise missing(self._connection, job_id)
         return job
 
     def _owned(self, job_id: str, token: int) -> Job:
         """Return a job, locked, if the token is good.
 
         Raises:
-            LeaseLost: another attempt owns the job, or it has ended.
+            LeaseLost: another attempt owns the job, or it has ended, or was deleted since.
         """
-        job = self._locked(job_id)
+        try:
+            job = self._locked(job_id)
+        except JobNotFound as error:
+            raise LeaseLost(job_id, token) from error
         if job.attempt != token or job.status not in ACTIVE:
             raise LeaseLost(job_id, token)
         return job
@@ -107,10 +111,18 @@ class Journal:
             .returning(Job.last_seq)
         )
         if last is None:
-            raise JobNotFound(job_id)
+            raise missing(self._connection, job_id)
         for place, row in enumerate(rows, start=last - len(rows) + 1):
             row.update(job_id=job_id, seq=place)
         self._connection.execute(insert(Event).values(at=clock()), rows)
+
+    def _discard(self, *where: ColumnElement[bool]) -> None:
+        """Forget files; what the store has of them is cleared away after the commit."""
+        gone = delete(Artifact).where(*where).returning(Artifact.location)
+        locations = self._connection.scalars(gone).all()
+        if locations:
+            rows = [{"location": location} for location in locations]
+            self._connection.execute(insert(CondemnedFile), rows)
 
 
 def count(connection: Connection, changes: Mapping[Status, int]) -> None:

@@ -26,6 +26,8 @@ class Submission:
     """The resolved form of the run alone: a later default does not change an old job."""
     idempotency_key: str | None = None
     body_sha256: str | None = None
+    cloned_from: str | None = None
+    """The job whose spec this one began with."""
 
     @classmethod
     def of(
@@ -67,6 +69,9 @@ class Submission:
             verdict=None,
             spec=self.sent,
             recipe=self.recipe,
+            max_runtime_seconds=spec.max_runtime_seconds,
+            cloned_from=self.cloned_from,
+            artifacts_purged_at=None,
         )
 
     def stored(self, row: JobRow) -> dict[str, Any]:
@@ -80,7 +85,8 @@ class Submission:
             "teacher": row.teacher,
             "student": row.student,
             "max_attempts": row.max_attempts,
-            "max_runtime_seconds": self.spec.max_runtime_seconds,
+            "max_runtime_seconds": row.max_runtime_seconds,
+            "cloned_from": row.cloned_from,
             "priority": row.priority,
             "spec": self.sent,
             "recipe": self.recipe,

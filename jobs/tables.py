@@ -26,6 +26,9 @@ def _any_of(names: frozenset[Status] | type[Status] | type[AttemptStatus]) -> st
     return "(" + ", ".join(sorted(f"'{name}'" for name in names)) + ")"
 
 
+_KEPT = text("finished_at IS NOT NULL AND artifacts_purged_at IS NULL")
+
+
 class Table(DeclarativeBase):
     """What all tables share: one naming rule for constraints, so that migrations can name them."""
 
@@ -98,6 +101,10 @@ class Job(Table):
     """The one attempt whose result counts."""
     last_seq: Mapped[int] = mapped_column(Integer, default=0)
     """Number of the latest event."""
+    cloned_from: Mapped[str | None] = mapped_column(String(30))
+    """The job whose spec this one began with; it may be deleted meanwhile."""
+    artifacts_purged_at: Mapped[datetime | None]
+    """When the retention time took its files; what else is known of it stays."""
 
     idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
     body_sha256: Mapped[str | None] = mapped_column(String(64))
@@ -132,6 +139,7 @@ class Job(Table):
             sqlite_where=text("lease_until IS NOT NULL"),
             postgresql_where=text("lease_until IS NOT NULL"),
         ),
+        Index("ix_jobs_kept", "finished_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
         # The list goes by id, which is by time; under each filter it is a walk along one index.
         Index(None, "status", "id"),
         Index(None, "method", "id"),

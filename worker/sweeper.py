@@ -1,4 +1,4 @@
-"""The sweeper: frees the jobs of workers that died, and rings the bells that were lost.
+"""The sweeper: frees the jobs of workers that died, rings the bells that were lost, and tidies up.
 
 A lease counts as dead when this sweeper itself saw it unchanged for a whole lease time, on its own
 monotonic clock and without a gap. After an outage of the database all leases look expired; the
@@ -13,11 +13,16 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from jobs.artifacts import ArtifactStore
+from jobs.clearing import Clearing
 from jobs.database import Database
 from jobs.queue import Bell
 from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.sweeping import Lease
+
+TIDY_EVERY = 12
+"""Sweeps between two looks for what may be cleared away: about a minute."""
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +44,8 @@ class Sweeper:
         self._clock = clock
         self._seen: dict[Lease, float] = {}
         self._last_contact = clock()
+        self._clearing = Clearing(settings, database, ArtifactStore(settings.artifacts))
+        self._sweeps = 0
 
     def run(self, stop: threading.Event) -> None:
         """Sweep every few seconds until told to stop."""
@@ -54,7 +61,7 @@ class Sweeper:
             stop.wait(self._settings.sweep_seconds * random.uniform(0.8, 1.2))  # noqa: S311
 
     def sweep(self) -> None:
-        """Look once at all leases and at all jobs that wait.
+        """Look once at all leases and at all jobs that wait; now and then, at what is kept.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database is away; the leases are seen anew after it.
@@ -70,6 +77,9 @@ class Sweeper:
             if now - since >= self._settings.lease_seconds:
                 self._free(lease)
         self._ring()
+        if self._sweeps % TIDY_EVERY == 0:
+            self._clearing.run()
+        self._sweeps += 1
 
     def _longest_gap(self) -> float:
         # Longer than this without a look, and workers may have been cut off as well.

@@ -21,12 +21,14 @@ from api.problems import HANDLED, answer, problem_of, request_id_of
 from api.routes import (
     artifacts,
     catalog,
+    clone,
     events,
     health,
     jobs,
     metrics,
     report,
     teacher_caches,
+    upkeep,
     verbs,
 )
 from api.shortcut import Shortcut
@@ -43,6 +45,8 @@ and for wrong fields JSON pointers with what was found and what was expected.
 _ROUTERS: Final = (
     jobs,
     verbs,
+    clone,
+    upkeep,
     events,
     metrics,
     artifacts,

@@ -58,7 +58,9 @@ class PayloadProblem(Problem):
 
 # The one table: which error of the ledger or the engine is which status.
 STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (ledger.JobDeleted, 410),
     (ledger.JobNotFound, 404),
+    (ledger.ArtifactsPurged, 410),
     (ledger.ArtifactNotFound, 404),
     (ledger.IllegalTransition, 409),
     (ledger.IdempotencyKeyTaken, 409),

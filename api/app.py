@@ -24,6 +24,7 @@ from api.routes import (
     artifacts,
     audit,
     catalog,
+    clone,
     events,
     health,
     jobs,
@@ -32,6 +33,7 @@ from api.routes import (
     projects,
     report,
     teacher_caches,
+    upkeep,
     verbs,
 )
 from api.shortcut import Shortcut
@@ -48,6 +50,8 @@ and for wrong fields JSON pointers with what was found and what was expected.
 _ROUTERS: Final = (
     jobs,
     verbs,
+    clone,
+    upkeep,
     events,
     metrics,
     artifacts,

@@ -58,9 +58,11 @@ class PayloadProblem(Problem):
 
 # The one table: which error of the ledger or the engine is which status.
 STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (ledger.JobDeleted, 410),
     (ledger.JobNotFound, 404),
     (ledger.ProjectNotFound, 404),
     (ledger.KeyNotFound, 404),
+    (ledger.ArtifactsPurged, 410),
     (ledger.ArtifactNotFound, 404),
     (ledger.ProjectExists, 409),
     (ledger.ProjectFull, 429),

@@ -140,7 +140,10 @@ class JobLinks(Body):
     report: str
     page: str
     cancel: str
+    pause: str
+    resume: str
     retry: str
+    clone: str
 
 
 class JobSummary(Body):
@@ -165,8 +168,12 @@ class JobSummary(Body):
     attempt: int
     """Number of the newest attempt; 0 before the first."""
     max_attempts: int
+    max_runtime_seconds: int | None
+    """Time that its attempts may run together; a pause or a wait does not count."""
     worker: str | None
     priority: int
+    cloned_from: str | None
+    """The job whose spec this one began with; it may be deleted meanwhile."""
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -176,6 +183,8 @@ class JobSummary(Body):
     """The verdict in one word."""
     gates_passed: bool | None
     failure: Failure | None
+    artifacts_purged_at: datetime | None
+    """When its files were removed, since the server keeps none for longer."""
     links: JobLinks
 
 
@@ -187,15 +196,6 @@ class Job(JobSummary):
     """As it was sent."""
     recipe: dict[str, JsonValue]
     """As it is run: the short forms spelt out, the defaults filled in."""
-
-
-class DryRun(Body):
-    """What would have been accepted."""
-
-    object: Literal["dry_run"] = "dry_run"
-    valid: Literal[True] = True
-    spec: dict[str, JsonValue]
-    recipe: dict[str, JsonValue]
 
 
 class Event(Body):

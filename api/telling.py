@@ -6,12 +6,15 @@ written around them. `views.full` says the same in the slow way, and a test hold
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from json.encoder import encode_basestring as quoted
 from typing import Final
 
 from api.schemas import Failure, Progress
+from jobs.database import dump_json
 from jobs.keyed import JobRow
+from jobs.spec import JobSpec
 from jobs.states import TERMINAL, Status
 from kdcore.verdict import Verdict
 
@@ -25,7 +28,15 @@ def is_terminal(row: JobRow) -> bool:
 
 def as_created(row: JobRow) -> JobRow:
     """Return the row as it was when the job was submitted, whatever has happened since."""
+    sent = json.loads(row.spec)
+    first = {
+        name: sent.get(name, JobSpec.model_fields[name].get_default(call_default_factory=True))
+        for name in ("name", "priority", "max_runtime_seconds")
+    }
     return row._replace(
+        **first,
+        labels=dump_json(sent.get("labels", {})),
+        artifacts_purged_at=None,
         status=Status.QUEUED.value,
         phase=None,
         progress=None,
@@ -53,17 +64,20 @@ def full(row: JobRow) -> bytes:
     if row.failure is not None:
         failure = Failure.model_validate_json(row.failure).model_dump_json()
     gates = "null" if row.gates_passed is None else ("false", "true")[bool(row.gates_passed)]
+    limit = "null" if row.max_runtime_seconds is None else row.max_runtime_seconds
     return (
         f'{{"id":"{row.id}","object":"job","project":"{row.project}","name":{_text(row.name)}'
         f',"labels":{row.labels},"status":"{row.status}"'
         f',"terminal":{("false", "true")[row.status in _TERMINAL]}'
         f',"phase":{_text(row.phase)},"method":{_text(row.method)}'
         f',"teacher":{quoted(row.teacher)},"student":{quoted(row.student)},"progress":{progress}'
-        f',"attempt":{row.attempt},"max_attempts":{row.max_attempts},"worker":{_text(row.worker)}'
-        f',"priority":{row.priority},"created_at":{_moment(row.created_at)}'
+        f',"attempt":{row.attempt},"max_attempts":{row.max_attempts}'
+        f',"max_runtime_seconds":{limit},"worker":{_text(row.worker)},"priority":{row.priority}'
+        f',"cloned_from":{_text(row.cloned_from)},"created_at":{_moment(row.created_at)}'
         f',"started_at":{_moment(row.started_at)},"finished_at":{_moment(row.finished_at)}'
         f',"cancel_requested":{_text(row.cancel_mode)},"outcome":{outcome}'
-        f',"gates_passed":{gates},"failure":{failure},"links":{_links(row.id)}'
+        f',"gates_passed":{gates},"failure":{failure}'
+        f',"artifacts_purged_at":{_moment(row.artifacts_purged_at)},"links":{_links(row.id)}'
         f',"verdict":{verdict},"spec":{row.spec},"recipe":{row.recipe}}}'
     ).encode()
 
@@ -75,7 +89,8 @@ def _links(job_id: str) -> str:
         f',"attempts":"{here}/attempts","artifacts":"{here}/artifacts"'
         f',"zip":"{here}/artifacts.zip","checksums":"{here}/SHA256SUMS"'
         f',"report":"{here}/report","page":"/jobs/{job_id}","cancel":"{here}/cancel"'
-        f',"retry":"{here}/retry"}}'
+        f',"pause":"{here}/pause","resume":"{here}/resume","retry":"{here}/retry"'
+        f',"clone":"{here}/clone"}}'
     )
 
 

@@ -33,7 +33,10 @@ def links(job_id: str) -> schemas.JobLinks:
         report=f"{here}/report",
         page=f"/jobs/{job_id}",
         cancel=f"{here}/cancel",
+        pause=f"{here}/pause",
+        resume=f"{here}/resume",
         retry=f"{here}/retry",
+        clone=f"{here}/clone",
     )
 
 
@@ -65,8 +68,10 @@ def _summary_fields(job: tables.Job) -> dict[str, Any]:
         "progress": job.progress,
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
+        "max_runtime_seconds": job.max_runtime_seconds,
         "worker": job.worker,
         "priority": job.priority,
+        "cloned_from": job.cloned_from,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
@@ -74,6 +79,7 @@ def _summary_fields(job: tables.Job) -> dict[str, Any]:
         "outcome": (job.verdict or {}).get("outcome"),
         "gates_passed": job.gates_passed,
         "failure": job.failure,
+        "artifacts_purged_at": job.artifacts_purged_at,
         "links": links(job.id),
     }
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import case, delete, insert, update
 
 from jobs.artifacts import Delivery
 from jobs.errors import LeaseLost
@@ -15,6 +16,8 @@ from jobs.tables import Artifact, Attempt, Job
 
 MAX_STALLED = 3
 NOT_ITS_FAULT = frozenset({"lost", "preempted"})
+PAUSED = "paused"
+"""Reason of an attempt that ended because a client wanted the job paused."""
 _END = {
     Status.SUCCEEDED: (Verb.SUCCEED, AttemptStatus.SUCCEEDED),
     Status.FAILED: (Verb.FAIL, AttemptStatus.FAILED),
@@ -52,9 +55,9 @@ class Endings(Journal):
             LeaseLost: the token is stale; nothing is written.
         """
         self._owned(job_id, token)
-        self._session.execute(
-            delete(Artifact).where(Artifact.job_id == job_id, Artifact.name == delivery.name)
-        )
+        same = Artifact.job_id == job_id, Artifact.name == delivery.name
+        self._discard(*same, Artifact.attempt != token)
+        self._session.execute(delete(Artifact).where(*same))
         self._session.execute(
             insert(Artifact).values(
                 job_id=job_id,
@@ -101,20 +104,26 @@ class Endings(Journal):
             raise LeaseLost(job_id, token)
         if status is Status.SUCCEEDED:
             # An earlier, cancelled attempt may have left files; the result is one attempt's alone.
-            self._session.execute(
-                delete(Artifact).where(Artifact.job_id == job_id, Artifact.attempt != token)
-            )
+            self._discard(Artifact.job_id == job_id, Artifact.attempt != token)
         self._end_attempt(job_id, token, outcome, ending)
         self._append(job_id, [(f"job.{status}", values["failure"] or {})], token)
 
-    def release(
-        self, job_id: str, token: int, ending: Ending, *, counted: bool, retry_seconds: float
+    def release(  # noqa: PLR0913  # all that a release consists of, by name
+        self,
+        job_id: str,
+        token: int,
+        ending: Ending,
+        *,
+        counted: bool,
+        retry_seconds: float,
+        ended_at: datetime | None = None,
     ) -> Status:
         """Let go of a job that is not done, and return where it went.
 
         Usually back to `queued`. A counted attempt makes the wait longer, and the job fails when no
         attempts are left or three in a row got no further. A job that the client wanted cancelled
-        or paused is that now. Releasing again, after an answer was lost, changes nothing.
+        or paused is that now, and its attempt never counts. An attempt whose end nobody saw has
+        `ended_at`. Releasing again, after an answer was lost, changes nothing.
 
         Raises:
             LeaseLost: the token is stale; nothing is written.
@@ -126,12 +135,14 @@ class Endings(Journal):
             if row is None or row.reason != ending.reason:
                 raise
             return Status(self.get(job_id).status)
+        counted = counted and job.status == Status.RUNNING
         failed = job.failed_attempts + counted
         stalled = 0 if job.progressed_attempt == token else job.stalled_attempts + counted
-        if counted and job.status == Status.RUNNING:
+        if counted:
             failure = _no_more_attempts(job, failed, stalled, ending)
             if failure is not None:
                 self.settle(job_id, token, Status.FAILED, replace(ending, failure=failure))
+                self._date(job_id, token, ended_at)
                 return Status.FAILED
         target = advance(Status(job.status), Verb.RELEASE)
         wait = min(retry_seconds * 2 ** (failed - 1), LONGEST_WAIT_SECONDS) if counted else 0.0
@@ -145,6 +156,7 @@ class Endings(Journal):
             dispatched_at=None,
         )
         self._end_attempt(job_id, token, _released_as(target, ending), ending)
+        self._date(job_id, token, ended_at)
         if target is not Status.QUEUED:
             self._append(job_id, [(f"job.{target}", {})], token)
         return target
@@ -165,6 +177,16 @@ class Endings(Journal):
     def _attempt(self, job_id: str, token: int) -> Attempt | None:
         return self._session.get(Attempt, (job_id, token), populate_existing=True)
 
+    def _date(self, job_id: str, token: int, ended_at: datetime | None) -> None:
+        """Put an attempt's end where it was, if that is known better than by this moment."""
+        if ended_at is not None:
+            before = Attempt.started_at > ended_at
+            self._connection.execute(
+                update(Attempt)
+                .where(Attempt.job_id == job_id, Attempt.attempt == token)
+                .values(ended_at=case((before, Attempt.started_at), else_=ended_at))
+            )
+
     def _end_attempt(self, job_id: str, token: int, outcome: AttemptStatus, ending: Ending) -> None:
         self._session.execute(
             update(Attempt)
@@ -183,8 +205,11 @@ class Endings(Journal):
 
 
 def _released_as(target: Status, ending: Ending) -> AttemptStatus:
-    if target is not Status.QUEUED:
-        return AttemptStatus(target)
+    if target is Status.CANCELLED:
+        return AttemptStatus.CANCELLED
+    if ending.reason == PAUSED:
+        # Also where the client has taken the pause back meanwhile.
+        return AttemptStatus.PAUSED
     return AttemptStatus.LOST if ending.reason in NOT_ITS_FAULT else AttemptStatus.FAILED
 
 

@@ -6,10 +6,12 @@ JobError
 ├── ProjectExists          the name is taken
 ├── ProjectFull            the project has as many jobs waiting as it may
 ├── KeyNotFound            no such API key
+│   └── JobDeleted         there was one, and a client deleted it
 ├── IllegalTransition      the verb does not fit the job's status
 ├── IdempotencyKeyTaken    another job was made under this key at the same moment
 ├── LeaseLost              the writer's fencing token is stale: another attempt owns the job
 ├── ArtifactNotFound       no such artifact, or its content is gone
+├── ArtifactsPurged        the job's files were removed, as the retention time says
 ├── ArtifactRefused        a bad name, or content that does not match its digest
 ├── StoreFull              the artifact store has no room left
 ├── StoreUnavailable       the artifact store does not answer
@@ -20,6 +22,7 @@ JobError
 # ruff: noqa: N818  # the names say what happened, as the routes and the glossary do
 
 from collections.abc import Sequence
+from datetime import datetime
 
 
 class JobError(Exception):
@@ -87,6 +90,20 @@ class KeyNotFound(JobError):
         super().__init__(f"there is no key {key_id[:80]!r}", hint="GET /v1/keys lists them")
 
 
+class JobDeleted(JobNotFound):
+    """There was a job with this id, and a client deleted it."""
+
+    code = "job_deleted"
+
+    def __init__(self, job_id: str, at: datetime) -> None:
+        """Name the job, and tell when it went."""
+        super(JobNotFound, self).__init__(
+            f"job {job_id!r} was deleted at {at:%Y-%m-%d %H:%M:%S} UTC",
+            hint="GET /v1/jobs lists the jobs that there are",
+        )
+        self.job_id = job_id
+
+
 class IllegalTransition(JobError):
     """The verb does not fit the status; `legal` names the verbs that do."""
 
@@ -138,6 +155,23 @@ class ArtifactNotFound(JobError):
         super().__init__(f"artifact {name!r} {what}", hint="GET …/artifacts lists what there is")
         self.name = name
         self.gone = gone
+
+
+class ArtifactsPurged(JobError):
+    """The job ended longer ago than files are kept; its verdict and its curves stay."""
+
+    code = "artifacts_purged"
+
+    def __init__(
+        self, job_id: str, at: datetime, *, hint: str = "POST …/clone makes them anew"
+    ) -> None:
+        """Name the job, and tell when its files went."""
+        super().__init__(
+            f"the files of job {job_id!r} were removed at {at:%Y-%m-%d %H:%M:%S} UTC, since it"
+            " ended longer ago than this server keeps files",
+            hint=hint,
+        )
+        self.job_id = job_id
 
 
 class ArtifactRefused(JobError):

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session, defer
 from jobs.errors import JobNotFound, LeaseLost
 from jobs.moments import clock
 from jobs.states import ACTIVE, TERMINAL, TRANSITIONS, Status, Verb
-from jobs.tables import Event, Job, StatusChange
+from jobs.tables import Artifact, Event, Job, StatusChange
+from jobs.tombstones import CondemnedFile, missing
 
 FOLD_EVERY = 64
 """Notes about statuses between two foldings; a count adds up about as many rows."""
@@ -49,11 +50,11 @@ class Journal:
         """Return a job as it is now.
 
         Raises:
-            JobNotFound: there is none.
+            JobNotFound: there is none; JobDeleted where there was one.
         """
         job = self._session.get(Job, job_id, populate_existing=True)
         if job is None or self._project not in {None, job.project}:
-            raise JobNotFound(job_id)
+            raise missing(self._connection, job_id, self._project)
         return job
 
     def _require(self, job_id: str) -> None:
@@ -66,7 +67,7 @@ class Journal:
             return
         theirs = select(Job.id).where(Job.id == job_id, Job.project == self._project)
         if self._session.scalar(theirs) is None:
-            raise JobNotFound(job_id)
+            raise missing(self._connection, job_id, self._project)
 
     def _locked(self, job_id: str) -> Job:
         """Return a job that nobody else can change before this transaction ends."""
@@ -74,16 +75,19 @@ class Journal:
         statement = select(Job).where(Job.id == job_id).options(*wide).with_for_update()
         job = self._session.scalar(statement, execution_options={"populate_existing": True})
         if job is None or self._project not in {None, job.project}:
-            raise JobNotFound(job_id)
+            raise missing(self._connection, job_id, self._project)
         return job
 
     def _owned(self, job_id: str, token: int) -> Job:
         """Return a job, locked, if the token is good.
 
         Raises:
-            LeaseLost: another attempt owns the job, or it has ended.
+            LeaseLost: another attempt owns the job, or it has ended, or was deleted since.
         """
-        job = self._locked(job_id)
+        try:
+            job = self._locked(job_id)
+        except JobNotFound as error:
+            raise LeaseLost(job_id, token) from error
         if job.attempt != token or job.status not in ACTIVE:
             raise LeaseLost(job_id, token)
         return job
@@ -132,10 +136,18 @@ class Journal:
             .returning(Job.last_seq)
         )
         if last is None:
-            raise JobNotFound(job_id)
+            raise missing(self._connection, job_id)
         for place, row in enumerate(rows, start=last - len(rows) + 1):
             row.update(job_id=job_id, seq=place)
         self._connection.execute(insert(Event).values(at=clock()), rows)
+
+    def _discard(self, *where: ColumnElement[bool]) -> None:
+        """Forget files; what the store has of them is cleared away after the commit."""
+        gone = delete(Artifact).where(*where).returning(Artifact.location)
+        locations = self._connection.scalars(gone).all()
+        if locations:
+            rows = [{"location": location} for location in locations]
+            self._connection.execute(insert(CondemnedFile), rows)
 
 
 def count(connection: Connection, changes: Mapping[tuple[str, Status], int]) -> None:

@@ -13,8 +13,8 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.dialects import sqlite
 
 from jobs.database import Database
-from jobs.errors import JobNotFound
 from jobs.tables import Job
+from jobs.tombstones import missing
 
 
 class JobRow(NamedTuple):
@@ -43,10 +43,13 @@ class JobRow(NamedTuple):
     verdict: str | None
     spec: str
     recipe: str
+    max_runtime_seconds: int | None
+    cloned_from: str | None
+    artifacts_purged_at: str | datetime | None
 
 
 _DOCUMENTS: Final = {"labels", "progress", "failure", "verdict", "spec", "recipe"}
-_MOMENTS: Final = {"created_at", "started_at", "finished_at"}
+_MOMENTS: Final = {"created_at", "started_at", "finished_at", "artifacts_purged_at"}
 
 
 def _column(name: str) -> Any:
@@ -69,14 +72,15 @@ def rows_of(database: Database, job_ids: Sequence[str]) -> list[JobRow | Excepti
     with database.read() as session:
         found = session.execute(ROWS.where(Job.id.in_(job_ids)))
         rows = {row.id: row for row in map(JobRow._make, found)}
-    return [rows.get(job_id) or JobNotFound(job_id) for job_id in job_ids]
+        connection = session.connection()
+        return [rows.get(job_id) or missing(connection, job_id) for job_id in job_ids]
 
 
 class Glance:
     """A connection of its own to a SQLite ledger, for single rows, from one thread.
 
     A row by its id takes some tens of microseconds, less than to hand the question to another
-    thread. It never waits: where the file is locked, nothing is told.
+    thread. It never waits: where the file is locked, nothing is told, nor where there is no job.
     """
 
     def __init__(self, database: Database) -> None:
@@ -85,19 +89,13 @@ class Glance:
         self._connection: Any = None
 
     def row(self, job_id: str) -> JobRow | None:
-        """Return a job's row, or None where it cannot be had at once; ask elsewhere then.
-
-        Raises:
-            JobNotFound: there is no such job.
-        """
+        """Return a job's row, or None where it cannot be had at once; ask elsewhere then."""
         try:
             found = self._connect().execute(_BY_ID, (job_id,)).fetchone()
         except sqlite3.Error:
             self.close()
             return None
-        if found is None:
-            raise JobNotFound(job_id)
-        return JobRow._make(found)
+        return JobRow._make(found) if found else None
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:

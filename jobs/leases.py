@@ -73,6 +73,7 @@ class Wish:
 
     cancel: str | None
     """`graceful` or `now`."""
+    pause: bool = False
 
 
 class Leases(CurveBook):
@@ -144,7 +145,8 @@ class Leases(CurveBook):
             announced=list(announced),
             max_runtime_seconds=job.max_runtime_seconds,
             used_seconds=sum(
-                (row.ended_at - row.started_at).total_seconds()
+                # A clock that stepped back must not give any time away.
+                max((row.ended_at - row.started_at).total_seconds(), 0.0)
                 for row in earlier
                 if row.ended_at and row.attempt > job.retry_floor
             ),
@@ -207,4 +209,6 @@ def _line(event: Mapping[str, Any]) -> Line:
 
 
 def _wish(status: str, cancel_mode: str | None) -> Wish:
-    return Wish(cancel=cancel_mode if status == Status.CANCELLING else None)
+    return Wish(
+        cancel=cancel_mode if status == Status.CANCELLING else None, pause=status == Status.PAUSING
+    )

@@ -119,6 +119,9 @@ class Settings(BaseSettings):
     """A trainer that reports nothing for this long is taken for hung and killed."""
     stop_seconds: float = Field(default=60.0, gt=0)
     """How long a trainer that was asked to stop may take to save before it is killed."""
+    retention_days: float | None = Field(default=None, gt=0)
+    """How long files of a job are kept after its end; without it, for ever. Its verdict, curves and
+    story stay."""
     slots: int = Field(default=1, ge=1, le=64)
     """Attempts that one worker runs at a time."""
     queues: str = Field(

@@ -20,6 +20,7 @@ ProjectName = Annotated[str, Field(pattern=PROJECT_NAME.pattern)]
 QueueName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
 LabelValue = Annotated[str, Field(max_length=256)]
+RuntimeLimit = Annotated[int, Field(ge=1, le=31_536_000)]
 
 
 class Resources(Record):
@@ -48,7 +49,7 @@ class JobSpec(Recipe):
     """Higher is claimed first."""
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
     """Attempts that may crash or be lost before the job fails."""
-    max_runtime_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    max_runtime_seconds: RuntimeLimit | None = None
     """Time that all attempts together may run; none is no limit."""
     resources: Resources = Resources()
     """What the job takes of the machine."""

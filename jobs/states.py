@@ -1,8 +1,11 @@
 """The one gate for status changes: which verb leads from which status to which.
 
 queued ──claim──> running ──succeed──> succeeded      cancel: queued, paused -> cancelled
-  ^                 │  │ └──fail─────> failed                 running -> cancelling -> cancelled
-  └────release──────┘  └─cancel──> cancelling         retry:  failed, cancelled -> queued
+  ^                 │  │ └──fail─────> failed                 running, pausing -> cancelling
+  └────release──────┘  └─cancel──> cancelling                 cancelling -> cancelled
+                                                      pause:  queued -> paused
+retry:  failed, cancelled -> queued                           running -> pausing -> paused
+                                                      resume: paused -> queued, pausing -> running
 """
 
 from collections.abc import Mapping
@@ -43,6 +46,8 @@ class Verb(StrEnum):
     RETRY = "retry"
     PAUSE = "pause"
     RESUME = "resume"
+    CLONE = "clone"
+    DELETE = "delete"
     CLAIM = "claim"
     RELEASE = "release"
     SUCCEED = "succeed"
@@ -54,8 +59,17 @@ TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 """A job here stays as it is, unless a client retries it."""
 ACTIVE = frozenset({Status.RUNNING, Status.PAUSING, Status.CANCELLING})
 """A worker holds a lease on a job here, and only here."""
-CLIENT_VERBS = (Verb.CANCEL, Verb.RETRY)
-"""What a client can ask for; `pause` and `resume` have no route yet."""
+CLIENT_VERBS = (Verb.CANCEL, Verb.PAUSE, Verb.RESUME, Verb.RETRY, Verb.CLONE, Verb.DELETE)
+"""What a client can ask for."""
+
+FULFILLED: Mapping[Verb, frozenset[Status]] = MappingProxyType(
+    {
+        Verb.CANCEL: frozenset({Status.CANCELLED}),
+        Verb.PAUSE: frozenset({Status.PAUSING, Status.PAUSED}),
+        Verb.RESUME: frozenset({Status.QUEUED, Status.RUNNING}),
+    }
+)
+"""Where what a verb wants is so already: asking again is no error, and changes nothing."""
 
 TRANSITIONS: Mapping[Verb, Mapping[Status, Status]] = MappingProxyType(
     {
@@ -67,12 +81,12 @@ TRANSITIONS: Mapping[Verb, Mapping[Status, Status]] = MappingProxyType(
             Status.CANCELLING: Status.CANCELLING,
         },
         Verb.RETRY: {Status.FAILED: Status.QUEUED, Status.CANCELLED: Status.QUEUED},
-        Verb.PAUSE: {
-            Status.QUEUED: Status.PAUSED,
-            Status.RUNNING: Status.PAUSING,
-            Status.PAUSING: Status.PAUSING,
-        },
-        Verb.RESUME: {Status.PAUSED: Status.QUEUED},
+        Verb.PAUSE: {Status.QUEUED: Status.PAUSED, Status.RUNNING: Status.PAUSING},
+        # Whose worker has heard of the pause already stops, and is back in the queue at once.
+        Verb.RESUME: {Status.PAUSED: Status.QUEUED, Status.PAUSING: Status.RUNNING},
+        # These two move nothing: they stand where they are allowed.
+        Verb.CLONE: {status: status for status in Status},
+        Verb.DELETE: {status: status for status in Status if status not in ACTIVE},
         Verb.CLAIM: {Status.QUEUED: Status.RUNNING},
         # The worker lets go; what the client wanted meanwhile decides where the job goes.
         Verb.RELEASE: {

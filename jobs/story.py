@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, select
 
-from jobs.errors import ArtifactNotFound
+from jobs.errors import ArtifactNotFound, ArtifactsPurged
 from jobs.journal import Journal
-from jobs.tables import Artifact, Attempt, Event, StatusChange, Worker
+from jobs.tables import Artifact, Attempt, Event, Job, StatusChange, Worker
 
 MAX_EVENTS = 1000
 
@@ -30,6 +30,17 @@ class Story(Journal):
         self._require(job_id)
         statement = select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.attempt)
         return self._session.scalars(statement).all()
+
+    def keeping_files(self, job_id: str) -> Job:
+        """Return a job, if it is one whose files are kept.
+
+        Raises:
+            ArtifactsPurged: they were, and the retention time is over.
+        """
+        job = self.get(job_id)
+        if job.artifacts_purged_at is not None:
+            raise ArtifactsPurged(job_id, job.artifacts_purged_at)
+        return job
 
     def artifacts(self, job_id: str) -> Sequence[Artifact]:
         """Return the files that a job delivered, by name."""

@@ -31,6 +31,8 @@ class Submission:
     project: str = DEFAULT_PROJECT
     submitted_by: str | None = None
     """Id of the key that it was posted with."""
+    cloned_from: str | None = None
+    """The job whose spec this one began with."""
 
     @classmethod
     def of(  # noqa: PLR0913  # all that is kept of it, by name
@@ -76,6 +78,9 @@ class Submission:
             verdict=None,
             spec=self.sent,
             recipe=self.recipe,
+            max_runtime_seconds=spec.max_runtime_seconds,
+            cloned_from=self.cloned_from,
+            artifacts_purged_at=None,
         )
 
     def stored(self, row: JobRow) -> dict[str, Any]:
@@ -91,7 +96,8 @@ class Submission:
             "teacher": row.teacher,
             "student": row.student,
             "max_attempts": row.max_attempts,
-            "max_runtime_seconds": self.spec.max_runtime_seconds,
+            "max_runtime_seconds": row.max_runtime_seconds,
+            "cloned_from": row.cloned_from,
             "priority": row.priority,
             "queue": self.spec.resources.queue,
             "gpus": self.spec.resources.gpus or 0,

@@ -84,7 +84,13 @@ class Sweeping(Endings):
         if holds is None:
             return None
         return self.release(
-            lease.job_id, lease.token, Ending("lost"), counted=True, retry_seconds=retry_seconds
+            lease.job_id,
+            lease.token,
+            Ending("lost"),
+            counted=True,
+            retry_seconds=retry_seconds,
+            # Nobody may have looked for days; a job's time is not used up by that.
+            ended_at=lease.until,
         )
 
     def bells_due(self, limit: int = 100) -> Sequence[str]:

@@ -41,6 +41,9 @@ def _any_of(names: frozenset[Status] | type[Status] | type[AttemptStatus]) -> st
     return "(" + ", ".join(sorted(f"'{name}'" for name in names)) + ")"
 
 
+_KEPT = text("finished_at IS NOT NULL AND artifacts_purged_at IS NULL")
+
+
 class Job(Table):
     """A stored spec with a status."""
 
@@ -106,6 +109,10 @@ class Job(Table):
     """The one attempt whose result counts."""
     last_seq: Mapped[int] = mapped_column(Integer, default=0)
     """Number of the latest event."""
+    cloned_from: Mapped[str | None] = mapped_column(String(30))
+    """The job whose spec this one began with; it may be deleted meanwhile."""
+    artifacts_purged_at: Mapped[datetime | None]
+    """When the retention time took its files; what else is known of it stays."""
 
     idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
     """Digest of the key that the client sent, and of its project: each has keys of its own."""
@@ -151,6 +158,7 @@ class Job(Table):
             sqlite_where=text("status = 'queued'"),
             postgresql_where=text("status = 'queued'"),
         ),
+        Index("ix_jobs_kept", "finished_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
         # A project's list goes by id, which is by time; under each filter it is a walk along one
         # index. A search for words reads the first, and not the wide rows.
         Index(None, "project", "id", "name"),

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from jobs.database import Database
 from jobs.settings import Settings
-from jobs.tables import Table
+from jobs.tombstones import DeletedJob
 
 _context = cast("Any", context)
 NOT_COMPARABLE = {"ix_jobs_next", "ix_jobs_waiting"}
@@ -21,7 +21,8 @@ def _is_comparable(_: object, name: str | None, *__: object) -> bool:
 def _migrate(connection: Connection) -> None:
     _context.configure(
         connection=connection,
-        target_metadata=Table.metadata,
+        # One for all tables; with these, all are loaded.
+        target_metadata=DeletedJob.metadata,
         # SQLite changes a table by copying it.
         render_as_batch=True,
         # Our SQLite transactions hold DDL too, so a migration that fails leaves no trace.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jobs.artifacts import ArtifactStore, Delivery
 from jobs.database import Database
-from jobs.endings import Ending, Failure
+from jobs.endings import PAUSED, Ending, Failure
 from jobs.errors import ArtifactRefused, JobError, LeaseLost, StoreFull, StoreUnavailable
 from jobs.leases import Claim, Wish
 from jobs.repository import Repository
@@ -88,7 +88,7 @@ class _Attempt:
         self._kill_at: float | None = None
         limit = claim.max_runtime_seconds
         self._overdue_at = (
-            time.monotonic() + limit - claim.used_seconds if limit is not None else None
+            claim.claimed_at + limit - claim.used_seconds if limit is not None else None
         )
 
     def run(self) -> None:
@@ -141,6 +141,8 @@ class _Attempt:
         cancel = (told and told.cancel) or self._heart.wish.cancel
         if cancel:
             self._stop(child, CANCELLED, at_once=cancel == "now")
+        elif (told and told.pause) or self._heart.wish.pause:
+            self._stop(child, PAUSED)
         elif self._draining.is_set():
             self._stop(child, PREEMPTED)
         elif self._overdue_at is not None and now > self._overdue_at:
@@ -151,7 +153,7 @@ class _Attempt:
             child.kill()
 
     def _stop(self, child: Child, reason: str, *, at_once: bool = False) -> None:
-        """Ask the child to stop, once; only a client's wish may change the reason."""
+        """Ask the child to stop, once; only a cancel may change the reason."""
         if self._stopped is None or (reason == CANCELLED and self._stopped != CANCELLED):
             log.info("stopping the trainer of %s: %s", self._claim.job_id, reason)
             self._stopped = reason

@@ -1,4 +1,4 @@
-"""The collector: removes from the artifact store what no job names, and never will.
+"""The collector: removes what is kept no longer, and what no job names and never will.
 
 Files are put before the ledger names them, so a crash in between leaves an orphan and never a lie.
 Any number of collectors may run; what one has removed, the others find removed.
@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from jobs.artifacts import ArtifactStore, Stored
+from jobs.clearing import Clearing
 from jobs.database import UNREACHABLE, Database
 from jobs.errors import StoreUnavailable
 from jobs.repository import Repository
@@ -31,18 +32,20 @@ class Collector:
         self._settings = settings
         self._database = database
         self._store = store
+        self._clearing = Clearing(settings, database, store)
         self._after = ""
 
     def run(self, stop: threading.Event) -> None:
         """Collect every now and then until told to stop."""
         # Not all at the same moment, and not in the first moments of a worker's life.
         while not stop.wait(self._settings.collect_seconds * random.uniform(0.8, 1.2)):  # noqa: S311
-            try:
-                self.collect()
-            except (StoreUnavailable, *UNREACHABLE) as error:
-                log.warning("could not collect: %s", type(error).__name__)
-            except Exception:
-                log.exception("could not collect")
+            for work in (self._clearing.run, self.collect):
+                try:
+                    work()
+                except (StoreUnavailable, *UNREACHABLE) as error:
+                    log.warning("could not collect: %s", type(error).__name__)
+                except Exception:
+                    log.exception("could not collect")
 
     def collect(self) -> int:
         """Look through the next part of the store; return how many orphans were removed.

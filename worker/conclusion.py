@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Final
 
-from jobs.endings import Ending, Failure
+from jobs.endings import PAUSED, Ending, Failure
 from jobs.states import Status
 from worker.report import Report
 from worker.trainer import FINISHED, REFUSED, STOPPED
 
 CANCELLED: Final = "cancelled"
 PREEMPTED: Final = "preempted"
-OVERDUE: Final = "max_runtime"
+OVERDUE: Final = "deadline_exceeded"
 HANG: Final = "hang"
 BROKEN_STORY: Final = "broken_story"
 CRASHED: Final = "crashed"
@@ -52,13 +52,14 @@ def conclude(  # noqa: PLR0911  # one return a way to end
         return Conclusion(status, ending(failure.code, failure))
     if stopped == CANCELLED:
         return Conclusion(Status.CANCELLED, ending(CANCELLED), delivers=code == STOPPED)
-    if stopped == PREEMPTED:
-        return Conclusion(None, ending(PREEMPTED), counted=False)
+    if stopped in {PREEMPTED, PAUSED}:
+        return Conclusion(None, ending(stopped), counted=False)
     if stopped == OVERDUE:
         failure = Failure(
             OVERDUE,
             "the attempts together ran for as long as max_runtime_seconds allows",
-            hint="POST …/retry goes on from the last checkpoint with the same time again",
+            hint="POST …/retry goes on from the last checkpoint with the same time again, or with"
+            " another max_runtime_seconds",
         )
         return Conclusion(Status.FAILED, ending(OVERDUE, failure))
     return Conclusion(None, ending(stopped or CRASHED))

@@ -22,7 +22,7 @@ from api.pages import charts, storyline, words
 from api.pagination import decode, encode
 from api.schemas import Job
 from jobs.ids import JOB_ID
-from jobs.states import TRANSITIONS, Status, Verb
+from jobs.states import ACTIVE, TRANSITIONS, Status, Verb
 from kdcore import events as engine
 
 router = APIRouter(include_in_schema=False)
@@ -37,8 +37,10 @@ _GROUPS: Final[dict[str, list[Status]]] = {
     "failed": [Status.FAILED],
     "cancelled": [Status.CANCELLED],
 }
+_AT_WORK: Final = {*ACTIVE, Status.QUEUED}
 _SERVICE_EVENTS: Final = (
     "job.queued attempt.started attempt.first_step attempt.ended job.cancel_requested job.retried"
+    " job.pause_requested job.paused job.resumed job.changed job.purged"
     " job.succeeded job.failed job.cancelled progress"
 )
 _EVENT_TYPES: Final = " ".join(
@@ -124,7 +126,7 @@ def job_page(house: Ledger, job_id: JobId) -> Response:
         job=job,
         last_seq=last_seq,
         event_types=_EVENT_TYPES,
-        stages=storyline.stages(events, job.progress, active=not job.terminal),
+        stages=storyline.stages(events, job.progress, active=job.status in _AT_WORK),
         lines=storyline.lines(events)[:_EVENTS],
         attempts=attempts,
         files=sorted(files, key=lambda file: (not file.kind.startswith("student"), file.name)),

@@ -21,7 +21,7 @@ class Stage:
     seed: int
     total_steps: int
     state: str = "waiting"
-    """waiting, running, done, or stopped where the job ended first."""
+    """waiting, running, done, or stopped where the job ended first or is paused."""
     step: int = 0
     scores: dict[str, float] = field(default_factory=dict[str, float])
     seconds: float | None = None
@@ -104,7 +104,7 @@ def lines(events: Sequence[Event]) -> list[Line]:
 def _level(kind: str) -> str:
     if kind in {"job.failed", "run.failed"}:
         return "error"
-    if kind in {"warning", "job.cancelled", "job.cancel_requested", "run.stopped"}:
+    if kind in {"warning", "job.cancelled", "job.cancel_requested", "run.stopped", "job.purged"}:
         return "warning"
     return "success" if kind in {"job.succeeded", "verdict"} else "info"
 
@@ -126,8 +126,20 @@ def _sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one senten
             return f"Attempt {event.attempt} ended: {how}"
         case "job.cancel_requested":
             return f"Cancelling was asked for ({data.get('mode')})"
+        case "job.pause_requested":
+            return "Pausing was asked for"
+        case "job.paused":
+            return "Paused: it keeps what it has learned, and waits to be resumed"
+        case "job.resumed":
+            return "Resumed: it goes on from its checkpoint"
+        case "job.changed":
+            return f"Changed: {', '.join(sorted(data)) or 'nothing'}"
+        case "job.purged":
+            return "Its files were removed: the server keeps none for longer"
         case "job.retried":
-            return f"Queued again, from {data.get('from')}"
+            limit = data.get("max_runtime_seconds")
+            more = f", with {words.duration(limit)} to run" if isinstance(limit, int) else ""
+            return f"Queued again, from {data.get('from')}{more}"
         case "job.succeeded":
             return "Succeeded"
         case "job.cancelled":

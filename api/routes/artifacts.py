@@ -33,12 +33,12 @@ _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "
     "/artifacts",
     operation_id="list_artifacts",
     response_model=ListBody[Artifact],
-    responses=problems(404),
+    responses=problems(404, 410),
 )
 def list_artifacts(request: Request, house: Ledger, job_id: JobId) -> Response:
     """Return the files that a job delivered, with their sizes and digests."""
     with house.reading() as repository:
-        repository.get(job_id)
+        repository.keeping_files(job_id)
         rows = repository.artifacts(job_id)
     body = ListBody[Artifact](data=[views.artifact(row) for row in rows])
     return unless_known(send(body), request.headers)
@@ -72,7 +72,7 @@ def download_artifact(
     if not NAME.fullmatch(name):
         raise ArtifactNotFound(name[:80])
     with house.reading() as repository:
-        repository.get(job_id)
+        repository.keeping_files(job_id)
         file = views.stored_file(repository.artifact(job_id, name), house.store)
     if matches(request.headers.get("if-none-match"), file.etag):
         return Response(status_code=304, headers={"ETag": file.etag})
@@ -114,7 +114,7 @@ def download_all_artifacts(request: Request, house: Ledger, job_id: JobId) -> Re
     "/SHA256SUMS",
     operation_id="get_checksums",
     response_class=PlainTextResponse,
-    responses=problems(404),
+    responses=problems(404, 410),
 )
 def get_checksums(house: Ledger, job_id: JobId) -> Response:
     """Return the lines that `sha256sum --check` reads."""
@@ -125,5 +125,5 @@ def get_checksums(house: Ledger, job_id: JobId) -> Response:
 
 def _files(house: Visit, job_id: str) -> list[StoredFile]:
     with house.reading() as repository:
-        repository.get(job_id)
+        repository.keeping_files(job_id)
         return [views.stored_file(row, house.store) for row in repository.artifacts(job_id)]

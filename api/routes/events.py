@@ -35,7 +35,7 @@ _STREAM: Final[dict[str, Any]] = {
     operation_id="list_events",
     response_model=EventList,
     responses={200: _STREAM, 204: {"description": "The job has ended and nothing is left to tell."}}
-    | problems(404, 422),
+    | problems(404, 410, 422),
 )
 async def list_events(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
     request: Request,

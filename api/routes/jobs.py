@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import re
 from typing import Annotated, Any, Final, cast
 
 from fastapi import APIRouter, Header, Query, Request
-from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -17,14 +14,14 @@ from starlette.responses import Response
 from api import telling, views
 from api.answers import problems, send, send_content, unless_known
 from api.bodies import Body
-from api.checks import checked, fault, labels_of
+from api.checks import checked, labels_of
 from api.dependencies import JobId, Ledger, SentBody, Visit
 from api.downloads import matches
 from api.examples import SUBMIT_BODY
 from api.pagination import decode, encode
-from api.schemas import DryRun, Job, JobStatus, JobSummary, ListBody
+from api.schemas import Job, JobStatus, JobSummary, ListBody
+from api.submitting import DryRun, IdempotencyKey, created, store_once
 from jobs.database import Written
-from jobs.errors import IdempotencyKeyTaken
 from jobs.familiar import read_familiar
 from jobs.ids import JOB_ID
 from jobs.spec import LOOKED_THROUGH, JobSpec
@@ -37,7 +34,6 @@ MAX_WAIT_SECONDS: Final = 60
 INLINE_BYTES: Final = 8_192
 """Largest JSON body that is read where it arrives; a spec has some hundred bytes."""
 _WAIT: Final = re.compile(r"(?:^|[,;]\s*)wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _Read = tuple[JobSpec, dict[str, Any], Written | None]
 """A spec, as it was sent, and its recipe as JSON where that is known."""
 Text = Annotated[str | None, Query(max_length=200)]
@@ -51,16 +47,7 @@ Text = Annotated[str | None, Query(max_length=200)]
     openapi_extra={"requestBody": SUBMIT_BODY},
     responses={
         200: {"description": "With `dry_run`: the spec would be accepted", "model": DryRun},
-        201: {
-            "description": "The job was stored and waits for a worker.",
-            "headers": {
-                "Location": {"schema": {"type": "string"}, "description": "Path of the job"},
-                "Idempotent-Replayed": {
-                    "schema": {"type": "string"},
-                    "description": "`true` where the key was used before; this is the first answer",
-                },
-            },
-        },
+        201: created("The job was stored and waits for a worker."),
     }
     | problems(413, 415, 422, 429),
 )
@@ -68,9 +55,7 @@ async def submit_job(
     house: Ledger,
     body: SentBody,
     dry_run: Annotated[bool, Query(description="Only say whether it would be accepted")] = False,
-    idempotency_key: Annotated[
-        str | None, Header(description="Sending the same body again under one key makes one job")
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Store a job; a worker trains it as soon as one is free."""
     if not dry_run:
@@ -82,33 +67,15 @@ async def submit_job(
 async def submit(house: Visit, body: Body, idempotency_key: str | None) -> Response:
     """Store what a body says, once for each key, and tell the job."""
     spec, sent, recipe = await _spec_of(body)
-    if idempotency_key is None:
-        return await _store(house, house.submission(spec, sent, recipe=recipe))
-    if not _KEY.fullmatch(idempotency_key):
-        raise fault(
-            "invalid_idempotency_key",
-            f"header Idempotency-Key: found {len(idempotency_key)} characters;"
-            " expected 1 to 255 visible ASCII characters",
-            parameter="Idempotency-Key",
+
+    async def make(
+        *, idempotency_key: str | None = None, body_sha256: str | None = None
+    ) -> Submission:
+        return house.submission(
+            spec, sent, idempotency_key=idempotency_key, body_sha256=body_sha256, recipe=recipe
         )
-    canonical = json.dumps(sent, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
-    replayed = await run_in_threadpool(_replay, house, idempotency_key, digest)
-    if replayed is not None:
-        return replayed
-    try:
-        return await _store(
-            house,
-            house.submission(
-                spec, sent, idempotency_key=idempotency_key, body_sha256=digest, recipe=recipe
-            ),
-        )
-    except IdempotencyKeyTaken:
-        # The same request came twice at once, and the other one was first.
-        replayed = await run_in_threadpool(_replay, house, idempotency_key, digest)
-        if replayed is None:
-            raise
-        return replayed
+
+    return await store_once(house, idempotency_key, sent, make)
 
 
 async def _spec_of(body: Body) -> _Read:
@@ -124,33 +91,6 @@ def _read_spec(body: Body) -> _Read:
     if known := read_familiar(document):
         return known.spec, sent, known.recipe
     return checked(JobSpec, document, LOOKED_THROUGH), sent, None
-
-
-async def _store(house: Visit, submission: Submission) -> Response:
-    row = await house.submit(submission)
-    house.meters.submitted.inc()
-    # Ringing may wait a second for a broker that is away; the client need not.
-    bell = BackgroundTask(house.bell.ring, row.id) if house.settings.rings else None
-    where = {"Location": f"/v1/jobs/{row.id}"}
-    return send_content(telling.full(row), 201, headers=where, after=bell)
-
-
-def _replay(house: Visit, key: str, digest: str) -> Response | None:
-    with house.reading() as repository:
-        found = repository.find_by_idempotency_key(key)
-        if found is None:
-            return None
-        job_id, first_digest = found
-        if first_digest != digest:
-            raise fault(
-                "idempotency_key_reused",
-                f"the idempotency key was used for job {job_id} with another body",
-                parameter="Idempotency-Key",
-                hint="use a new key for a new body",
-            )
-        row = repository.row(job_id)
-    headers = {"Location": f"/v1/jobs/{job_id}", "Idempotent-Replayed": "true"}
-    return send_content(telling.full(telling.as_created(row)), 201, headers=headers)
 
 
 @router.get(
@@ -203,7 +143,7 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
     operation_id="get_job",
     response_model=Job,
     responses={304: {"description": "Nothing has changed since the answer with this ETag"}}
-    | problems(404),
+    | problems(404, 410),
 )
 async def get_job(
     request: Request,

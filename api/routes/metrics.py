@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["watch"])
     "/metrics",
     operation_id="get_metrics",
     response_model=MetricsBody,
-    responses=problems(404, 422),
+    responses=problems(404, 410, 422),
 )
 def get_metrics(
     request: Request,
@@ -48,7 +48,7 @@ def get_metrics(
     "/attempts",
     operation_id="list_attempts",
     response_model=ListBody[Attempt],
-    responses=problems(404),
+    responses=problems(404, 410),
 )
 def list_attempts(request: Request, house: Ledger, job_id: JobId) -> Response:
     """Return every claim of a job by a worker, the first one first."""

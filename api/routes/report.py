@@ -66,7 +66,7 @@ def get_report_markdown(house: Ledger, job_id: JobId) -> Response:
 
 def _markdown(house: Visit, job_id: str) -> Response:
     with house.reading() as repository:
-        status = repository.get(job_id).status
+        status = repository.keeping_files(job_id).status
         try:
             file = views.stored_file(repository.artifact(job_id, _MARKDOWN_FILE), house.store)
         except ArtifactNotFound:

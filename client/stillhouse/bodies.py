@@ -137,8 +137,10 @@ class JobSummary(TypedDict):
     progress: Progress | None
     attempt: int
     max_attempts: int
+    max_runtime_seconds: int | None
     worker: str | None
     priority: int
+    cloned_from: str | None
     created_at: str
     started_at: str | None
     finished_at: str | None
@@ -146,6 +148,7 @@ class JobSummary(TypedDict):
     outcome: str | None
     gates_passed: bool | None
     failure: Failure | None
+    artifacts_purged_at: str | None
     links: dict[str, str]
 
 
@@ -163,6 +166,19 @@ class Validation(TypedDict):
     valid: bool
     spec: dict[str, Any]
     recipe: dict[str, Any]
+
+
+class Attempt(TypedDict):
+    """One claim of a job by one worker."""
+
+    number: int
+    status: Literal["running", "succeeded", "failed", "cancelled", "paused", "lost"]
+    worker: str | None
+    reason: str | None
+    started_at: str
+    ended_at: str | None
+    exit_code: int | None
+    signal: int | None
 
 
 class Artifact(TypedDict):
@@ -192,6 +208,15 @@ class JobPage(TypedDict):
 
     object: Literal["list"]
     data: list[JobSummary]
+    has_more: bool
+    next_cursor: str | None
+
+
+class AttemptPage(TypedDict):
+    """A page of a job's attempts."""
+
+    object: Literal["list"]
+    data: list[Attempt]
     has_more: bool
     next_cursor: str | None
 
@@ -238,47 +263,3 @@ class Metrics(TypedDict):
     stages: dict[str, StageMetrics]
     points: int
     downsampled: bool
-
-
-class CachedSheet(TypedDict):
-    """One finished table of a teacher's answers."""
-
-    part: str
-    view: int | None
-    """Number of the stored view; None is the image as it is."""
-    augmentation: dict[str, Any] | None
-    tap: str
-    precision: str
-    dtype: str
-    top_k: int | None
-    samples: int
-    shape: list[int]
-
-
-class TeacherCache(TypedDict):
-    """What one teacher said of one data set."""
-
-    object: Literal["teacher_cache"]
-    key: str
-    teacher: str
-    weights_sha256: str
-    data: str
-    data_sha256: str
-    validation_size: int
-    bytes: int
-    seconds: float
-    sheets: list[CachedSheet]
-    created_at: str
-    used_at: str
-    pinned: bool
-    in_use: bool
-
-
-class TeacherCacheList(TypedDict):
-    """All teacher caches, the last used first."""
-
-    object: Literal["list"]
-    data: list[TeacherCache]
-    bytes: int
-    """What all of them take."""
-    budget_bytes: int

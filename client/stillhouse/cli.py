@@ -12,10 +12,11 @@ from stillhouse import exits
 from stillhouse.commands.access import audit, keys, projects, whoami
 from stillhouse.commands.catalogue import methods
 from stillhouse.commands.files import download, report
-from stillhouse.commands.jobs import cancel, list_jobs, retry, show
+from stillhouse.commands.jobs import list_jobs, show
 from stillhouse.commands.submit import submit
 from stillhouse.commands.teacher_caches import teacher_caches
 from stillhouse.commands.up import up
+from stillhouse.commands.verbs import cancel, clone, delete, label, pause, resume, retry
 from stillhouse.commands.watch import wait, watch
 from stillhouse.errors import StillhouseError
 from stillhouse.output import Output, error_document
@@ -36,8 +37,8 @@ app.command(rich_help_panel="Jobs", epilog=exits.HELP)(watch)
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(wait)
 app.command("list", rich_help_panel="Jobs")(list_jobs)
 app.command(rich_help_panel="Jobs")(show)
-app.command(rich_help_panel="Jobs")(cancel)
-app.command(rich_help_panel="Jobs")(retry)
+for _verb in (cancel, pause, resume, retry, clone, label, delete):
+    app.command(rich_help_panel="Jobs")(_verb)
 app.command(rich_help_panel="Results")(download)
 app.command(rich_help_panel="Results")(report)
 app.command(rich_help_panel="Catalogue")(methods)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import builtins
-import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack, cast
+from typing import Any, Self, Unpack, cast
 from urllib.parse import quote
 
 import httpx
@@ -20,6 +19,8 @@ from stillhouse.address import credentials, server_url
 from stillhouse.bodies import (
     Artifact,
     ArtifactPage,
+    Attempt,
+    AttemptPage,
     EntryPage,
     EventBody,
     EventPage,
@@ -34,11 +35,12 @@ from stillhouse.errors import SpecError, WaitTimedOut
 from stillhouse.stream import Following
 from stillhouse.teacher_caches import TeacherCaches
 from stillhouse.transport import Transport
+from stillhouse.verbs import Verbs, job_path
 
 _LONG_POLL_SECONDS = 30
 
 
-class Client:
+class Client(Verbs):
     """One Stillhouse server.
 
     Bodies are the server's JSON as it came (see `stillhouse.bodies`). Connection errors and the
@@ -70,7 +72,7 @@ class Client:
             timeout=httpx.Timeout(timeout_seconds, connect=10.0),
             headers={"User-Agent": "stillhouse-python", **credentials(api_key, project)},
         )
-        self._transport = Transport(self._http, patience_seconds)
+        super().__init__(Transport(self._http, patience_seconds))
         self.teacher_caches = TeacherCaches(self._transport)
         self.access = Access(self._transport)
 
@@ -131,7 +133,7 @@ class Client:
 
     def get(self, job_id: str) -> Job:
         """One job as it is now."""
-        return cast("Job", self._get(_job(job_id)))
+        return cast("Job", self._get(job_path(job_id)))
 
     def wait(self, job_id: str, *, timeout_seconds: float | None = None) -> Job:
         """Wait until the job has ended or is paused, and return it.
@@ -151,7 +153,7 @@ class Client:
             began = time.monotonic()
             response = self._transport.request(
                 "GET",
-                _job(job_id),
+                job_path(job_id),
                 headers=headers,
                 read_timeout_seconds=seconds + 15.0,
             )
@@ -181,7 +183,7 @@ class Client:
             WaitTimedOut: it had not ended after `timeout_seconds`; it goes on.
         """
         until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        following = Following(self._transport, f"{_job(job_id)}/events", after, until)
+        following = Following(self._transport, f"{job_path(job_id)}/events", after, until)
         yield from following
         if not following.done:
             raise WaitTimedOut(job_id, self.get(job_id)["status"], timeout_seconds or 0.0)
@@ -190,44 +192,40 @@ class Client:
         """One page of jobs, newest first; hand `next_cursor` back as `after` for the next."""
         return cast("JobPage", self._get("/v1/jobs", cast("Mapping[str, str | int]", wanted)))
 
-    def cancel(self, job_id: str, *, mode: Literal["graceful", "now"] = "graceful") -> Job:
-        """Ask for the job's end: `graceful` saves first, `now` kills."""
-        return cast("Job", self._post(f"{_job(job_id)}/cancel", {"mode": mode}))
-
-    def retry(self, job_id: str, *, start: Literal["checkpoint", "scratch"] = "checkpoint") -> Job:
-        """Queue a failed or cancelled job again, from its last checkpoint or from nothing."""
-        return cast("Job", self._post(f"{_job(job_id)}/retry", {"from": start}))
-
     # What a job says
+
+    def attempts(self, job_id: str) -> builtins.list[Attempt]:
+        """Every claim of the job by a worker, the first one first, and how it ended."""
+        return cast("AttemptPage", self._get(f"{job_path(job_id)}/attempts"))["data"]
 
     def events(self, job_id: str, *, after: int = 0, limit: int = 100) -> EventPage:
         """One page of the job's story so far, oldest first."""
         wanted = {"after": after or None, "limit": limit}
-        return cast("EventPage", self._get(f"{_job(job_id)}/events", wanted))
+        return cast("EventPage", self._get(f"{job_path(job_id)}/events", wanted))
 
     def metrics(
         self, job_id: str, *, keys: Sequence[str] = (), max_points: int | None = None
     ) -> Metrics:
         """The job's curves as columns; with `max_points`, thinned out but true in their peaks."""
         wanted = {"keys": ",".join(keys) or None, "max_points": max_points}
-        return cast("Metrics", self._get(f"{_job(job_id)}/metrics", wanted))
+        return cast("Metrics", self._get(f"{job_path(job_id)}/metrics", wanted))
 
     def report(self, job_id: str) -> str:
         """The job's report as Markdown."""
-        path, accept = f"{_job(job_id)}/report", {"Accept": "text/markdown"}
+        path, accept = f"{job_path(job_id)}/report", {"Accept": "text/markdown"}
         return self._transport.request("GET", path, headers=accept).text
 
     def report_json(self, job_id: str) -> dict[str, Any]:
         """The job's report for programs: verdict, gates and files."""
-        return cast("dict[str, Any]", self._get(f"{_job(job_id)}/report"))
+        return cast("dict[str, Any]", self._get(f"{job_path(job_id)}/report"))
 
     def checksums(self, job_id: str) -> str:
         """The job's files as `sha256sum --check` reads them."""
-        return self._transport.request("GET", f"{_job(job_id)}/SHA256SUMS").text
+        return self._transport.request("GET", f"{job_path(job_id)}/SHA256SUMS").text
 
     def artifacts(self, job_id: str) -> builtins.list[Artifact]:
         """The job's files."""
-        return cast("ArtifactPage", self._get(f"{_job(job_id)}/artifacts"))["data"]
+        return cast("ArtifactPage", self._get(f"{job_path(job_id)}/artifacts"))["data"]
 
     def download(
         self,
@@ -256,7 +254,7 @@ class Client:
         return [
             Fetch(
                 transport=self._transport,
-                path=f"{_job(job_id)}/artifacts/{quote(name, safe='')}{asked}",
+                path=f"{job_path(job_id)}/artifacts/{quote(name, safe='')}{asked}",
                 artifact=listed[name],
                 folder=Path(folder),
             ).run(received)
@@ -276,25 +274,3 @@ class Client:
     def method(self, name: str) -> dict[str, Any]:
         """One method, as `methods` lists it."""
         return cast("dict[str, Any]", self._get(f"/v1/methods/{quote(name, safe='')}"))
-
-    def _get(self, path: str, params: Mapping[str, str | int | None] | None = None) -> object:
-        given = {key: value for key, value in (params or {}).items() if value is not None}
-        return self._transport.request("GET", path, params=given or None).json()
-
-    def _post(
-        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
-    ) -> object:
-        try:
-            content = json.dumps(body, allow_nan=False, ensure_ascii=False).encode()
-        except (TypeError, ValueError) as error:
-            raise SpecError(f"this cannot be sent as JSON: {error}") from error
-        return self._transport.request(
-            "POST",
-            path,
-            headers={"Content-Type": "application/json", **(headers or {})},
-            content=content,
-        ).json()
-
-
-def _job(job_id: str) -> str:
-    return f"/v1/jobs/{quote(job_id, safe='')}"

@@ -29,7 +29,7 @@ HELP: Final = (
     "130 interrupted (the job goes on)"
 )
 
-_REFUSED: Final = frozenset({400, 401, 403, 404, 413, 415, 422})
+_REFUSED: Final = frozenset({400, 401, 403, 404, 410, 413, 415, 422})
 
 
 def of_job(job: Job) -> int:

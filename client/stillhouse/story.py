@@ -71,7 +71,7 @@ class Story:
     def attempt_ended(self, event: EventBody, data: Data) -> str | None:
         """A worker has let the job go; only an unplanned end is news."""
         outcome = data.get("outcome")
-        if outcome in {"succeeded", "failed", "cancelled"}:
+        if outcome in {"succeeded", "failed", "cancelled", "paused"}:
             return None
         self.status = "queued"
         why = data.get("reason") or outcome
@@ -149,6 +149,21 @@ class Story:
         self.status = "cancelling"
         return "cancel requested"
 
+    def pause_requested(self, _event: EventBody, _data: Data) -> str | None:
+        """Somebody asked for a pause."""
+        self.status = "pausing"
+        return "pause requested"
+
+    def paused(self, _event: EventBody, _data: Data) -> str | None:
+        """It waits to be resumed."""
+        self.status = "paused"
+        return "paused"
+
+    def resumed(self, _event: EventBody, _data: Data) -> str | None:
+        """It goes on."""
+        self.status = "queued"
+        return "resumed"
+
     def ended(self, event: EventBody, _data: Data) -> str | None:
         """The job is over; how, its verdict tells."""
         self.status = event["type"].removeprefix("job.")
@@ -168,6 +183,9 @@ _HEARD: Final[dict[str, Callable[[Story, EventBody, Data], str | None]]] = {
     "job.queued": Story.queued,
     "job.retried": Story.retried,
     "job.cancel_requested": Story.cancel_requested,
+    "job.pause_requested": Story.pause_requested,
+    "job.paused": Story.paused,
+    "job.resumed": Story.resumed,
     "job.succeeded": Story.ended,
     "job.failed": Story.ended,
     "job.cancelled": Story.ended,

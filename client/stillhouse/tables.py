@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,6 +15,7 @@ from stillhouse.words import age, duration, number, percent, points, size, whole
 _STATUS_STYLE = {
     "queued": "yellow",
     "running": "cyan",
+    "paused": "yellow",
     "succeeded": "green",
     "failed": "red",
     "cancelled": "magenta",
@@ -62,6 +65,8 @@ def job_view(job: Job) -> RenderableType:
         done = progress["percent"] or 0.0
         table.add_row("progress", f"{done:.0f} %, {left} left, in {progress['stage']}")
     table.add_row("attempt", f"{job['attempt']} of at most {job['max_attempts']}")
+    for words in _history(job):
+        table.add_row(*words)
     for moment in ("created_at", "started_at", "finished_at"):
         if job[moment]:
             table.add_row(moment.removesuffix("_at"), job[moment])
@@ -73,6 +78,13 @@ def job_view(job: Job) -> RenderableType:
     if verdict := job["verdict"]:
         parts += ["", verdict_view(verdict)]
     return Group(*parts)
+
+
+def _history(job: Job) -> Iterator[tuple[str, str]]:
+    if source := job.get("cloned_from"):
+        yield "cloned from", source
+    if purged := job.get("artifacts_purged_at"):
+        yield "files", f"removed at {purged}: the server keeps none for longer"
 
 
 def failure_text(code: str, message: str, hint: str | None) -> Text:

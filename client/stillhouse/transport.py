@@ -53,8 +53,8 @@ class Patience:
 class Transport:
     """The connection to one server.
 
-    Repeated are: GET and HEAD, a POST that carries an `Idempotency-Key`, and any request that
-    certainly never left (the connection was refused).
+    Repeated are: GET and HEAD, a POST that carries an `Idempotency-Key`, what its caller says may
+    be `repeatable`, and any request that certainly never left (the connection was refused).
     """
 
     def __init__(self, http: httpx.Client, patience_seconds: float) -> None:
@@ -120,6 +120,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
         read_timeout_seconds: float | None = None,
+        repeatable: bool = False,
     ) -> httpx.Response:
         """The server's answer, 304 included.
 
@@ -133,7 +134,7 @@ class Transport:
         if read_timeout_seconds is not None:
             seconds = httpx.Timeout(self._http.timeout.connect, read=read_timeout_seconds)
             request.extensions["timeout"] = seconds.as_dict()
-        repeatable = method in _SAFE_METHODS or "idempotency-key" in request.headers
+        repeatable |= method in _SAFE_METHODS or "idempotency-key" in request.headers
         patience = self.patience()
         while True:
             wait = 0.0

@@ -205,12 +205,12 @@ def test_verbs_that_do_not_fit_are_409_and_name_those_that_do(
     path = f"/v1/jobs/{submit()}"
     running = client.post(f"{path}/retry")
     assert (running.status_code, running.json()["code"]) == (409, "illegal_transition")
-    assert running.json()["hint"] == "legal now: cancel"
+    assert running.json()["hint"] == "legal now: cancel, pause, clone, delete"
     assert running.headers["x-should-retry"] == "false"
     worker.play({})
     for verb in ("cancel", "retry"):
         done = client.post(f"{path}/{verb}")
-        assert (done.status_code, done.json()["hint"]) == (409, "legal now: none")
+        assert (done.status_code, done.json()["hint"]) == (409, "legal now: clone, delete")
 
 
 def test_a_failed_job_tells_why_and_can_be_retried(

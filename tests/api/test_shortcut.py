@@ -26,6 +26,12 @@ Submit = Callable[..., str]
 SPEC = {"teacher": "plain_cnn", "student": "mlp", "data": "digits"}
 
 
+def purge(database: Database) -> None:
+    """Give up the files of all jobs that have ended."""
+    with database.write() as session:
+        assert Repository(session).purge(1e-9, 10)
+
+
 def both(database: Database, job_id: str) -> tuple[object, object]:
     """Return what is told of a job in the fast way, and in the plain one."""
     with database.read() as session:
@@ -57,9 +63,13 @@ def test_a_job_is_told_alike_from_its_row_and_from_records_at_every_turn_of_its_
         lambda: worker.train(0, until=0.5),
         lambda: worker.train(0),
         lambda: worker.fail("nan_loss", "the loss became NaN"),
-        lambda: client.post(f"/v1/jobs/{ids[0]}/retry"),
+        lambda: client.post(f"/v1/jobs/{ids[0]}/retry", json={"max_runtime_seconds": 600}),
+        lambda: ids.append(client.post(f"/v1/jobs/{ids[0]}/clone").json()["id"]),
+        lambda: client.post(f"/v1/jobs/{ids[-1]}/pause"),
+        lambda: client.patch(f"/v1/jobs/{ids[-1]}", json={"name": None, "labels": {"a": 'b"'}}),
         worker.begin,
         lambda: worker.play({"a.txt": b"x"}),
+        lambda: purge(database),
         lambda: client.post(f"/v1/jobs/{ids[-1]}/cancel"),
     ):
         turn()

@@ -157,9 +157,10 @@ def test_a_cancelled_job_can_be_retried(cli: Cli, client: Client) -> None:
     job_id = client.submit(SPEC)["id"]
     cli("cancel", job_id)
     assert cli("retry", job_id).out.split() == [job_id, "queued"]
-    again = cli("retry", job_id, "--json")
-    assert again.code == 1
-    assert again.json["error"]["status"] == 409
+    assert cli("retry", job_id).code == 0, "the same again, while it is on its way"
+    other = cli("retry", job_id, "--from", "scratch", "--json")
+    assert other.code == 1
+    assert other.json["error"]["status"] == 409
 
 
 def test_download_and_report(cli: Cli, client: Client, worker: Worker, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -44,7 +44,7 @@ def moody() -> Iterator[Moody]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = _answer  # noqa: N815 - the names that the library calls
+        do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815 - the names that the library calls
 
         def log_message(self, *_: object) -> None:
             pass
@@ -82,11 +82,33 @@ def test_a_retry_after_beyond_the_patience_is_not_waited_for(moody: Moody) -> No
     assert caught.value.status == 503
 
 
-def test_a_verb_is_not_sent_twice(moody: Moody) -> None:
+def test_a_retry_is_not_sent_twice(moody: Moody) -> None:
+    # The job may have failed again in between.
     moody.answers = [(503, {})]
     with Client(moody.url) as client, pytest.raises(ApiError):
-        client.cancel("job_1")
+        client.retry("job_1")
     assert len(moody.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        Client.cancel,
+        Client.pause,
+        Client.resume,
+        Client.delete,
+        Client.clone,
+        lambda client, job: client.change(job, {"name": "x"}),
+    ],
+)
+def test_what_may_be_asked_twice_is_sent_again(
+    moody: Moody, verb: Callable[[Client, str], object]
+) -> None:
+    moody.answers = [(503, {})]
+    with Client(moody.url) as client:
+        verb(client, "job_1")
+    assert len(moody.asked) == 2
+    assert moody.asked[0] == moody.asked[1], "under the same key, where there is one"
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 422, 500])

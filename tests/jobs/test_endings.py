@@ -204,6 +204,6 @@ def test_the_time_that_earlier_attempts_ran_is_known_until_a_retry(database: Dat
     assert 0 < second.used_seconds < 30
     with database.write() as session:
         ledger = Repository(session)
-        ledger.settle(job_id, 2, Status.FAILED, Ending("max_runtime"))
+        ledger.settle(job_id, 2, Status.FAILED, Ending("deadline_exceeded"))
         ledger.retry(job_id)
     assert claim(database).used_seconds == 0

@@ -94,6 +94,20 @@ def test_labels_counts_and_curves_go_along_both_ways(database: Database) -> None
     assert told["loss"] == [0.5, None, 0.25, 1.0, 2.0, 3.0]
 
 
+def test_jobs_that_were_paused_cloned_or_purged_go_along_both_ways(database: Database) -> None:
+    kept, deleted = submit(database), submit(database)
+    with database.write() as session:
+        ledger = Repository(session)
+        ledger.pause(kept)
+        ledger.delete(deleted)
+    migrate(database, "0002")
+    assert not {"deleted_jobs", "condemned_files"} & tables_of(database)
+    migrate(database)
+    with database.write() as session:
+        job = Repository(session).resume(kept)
+    assert (job.status, job.cloned_from, job.artifacts_purged_at) == ("queued", None, None)
+
+
 def test_of_two_servers_that_start_at_once_one_migrates(database: Database) -> None:
     migrate(database, "base")
 

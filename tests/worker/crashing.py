@@ -14,10 +14,10 @@ from typing import Any
 
 from sqlalchemy import event
 
-from jobs.artifacts import ArtifactStore
 from jobs.database import Database
 from jobs.repository import Repository
 from jobs.settings import Settings
+from jobs.stores import open_store
 from worker.attempt import Supervisor
 from worker.child import Child
 
@@ -98,7 +98,7 @@ def main() -> None:
         with database.write() as session:
             claim = Repository(session).claim("a-worker-that-dies", settings.lease_seconds)
         assert claim is not None
-        store = ArtifactStore(settings.artifacts)
+        store = open_store(settings)
         command = (sys.executable, "-P", str(SCRIPT))
         Supervisor(settings, database, store, threading.Event(), command=command).run(claim)
 

@@ -11,7 +11,8 @@ from waiting import wait_until
 
 from jobs.endings import Ending
 from jobs.leases import Claim
-from jobs.repository import CancelMode, Repository
+from jobs.repository import Repository
+from jobs.verbs import CancelMode
 from worker.trainer import STOPPED
 
 pytestmark = pytest.mark.slow
@@ -191,7 +192,7 @@ def test_a_job_ends_when_its_time_is_over(bench: Bench) -> None:
     job = bench.job(job_id)
     assert job.status == "failed"
     assert job.failure is not None
-    assert job.failure["code"] == "max_runtime"
+    assert job.failure["code"] == "deadline_exceeded"
 
 
 def test_a_worker_that_lost_the_lease_kills_its_trainer_and_writes_nothing(bench: Bench) -> None:

@@ -1,12 +1,12 @@
-"""list, show, cancel, retry: jobs and what may be done with them."""
+"""list, show: which jobs there are."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 
 import typer
 
-from stillhouse.bodies import Job, Status
+from stillhouse.bodies import Status
 from stillhouse.options import AsJson, JobId, Url, connect
 from stillhouse.output import Output
 from stillhouse.tables import job_view, jobs_table
@@ -56,37 +56,3 @@ def show(job: JobId, url: Url = None, as_json: AsJson = False) -> None:
         found = client.get(job)
         output.result(found, job_view(found))
         output.say(f"{client.url}{found['links']['page']}", "dim")
-
-
-def cancel(
-    job: JobId,
-    now: Annotated[bool, typer.Option("--now", help="Kill instead of saving first.")] = False,
-    url: Url = None,
-    as_json: AsJson = False,
-) -> None:
-    """Cancel a job: it finishes its step, saves and stops; --now kills it.
-
-    What was saved is kept, and `stillhouse retry` goes on from there.
-    """
-    with connect(url) as client:
-        _done(client.cancel(job, mode="now" if now else "graceful"), Output(as_json=as_json))
-
-
-def retry(
-    job: JobId,
-    start: Annotated[
-        str, typer.Option("--from", metavar="checkpoint|scratch", help="Where to begin.")
-    ] = "checkpoint",
-    url: Url = None,
-    as_json: AsJson = False,
-) -> None:
-    """Queue a failed or cancelled job again, from its last checkpoint or from scratch."""
-    if start not in {"checkpoint", "scratch"}:
-        raise typer.BadParameter("expected checkpoint or scratch", param_hint="--from")
-    with connect(url) as client:
-        begun = client.retry(job, start=cast("Literal['checkpoint', 'scratch']", start))
-        _done(begun, Output(as_json=as_json))
-
-
-def _done(job: Job, output: Output) -> None:
-    output.plain(job, f"{job['id']} {job['status']}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import typer
 
 from stillhouse import exits
-from stillhouse.bodies import Job
+from stillhouse.bodies import EventBody, Job
 from stillhouse.client import Client
 from stillhouse.live import follower
 from stillhouse.options import LONG_PATIENCE_SECONDS, AsJson, JobId, Timeout, Url, connect, program
@@ -19,7 +21,7 @@ def watch(job: JobId, timeout: Timeout = None, url: Url = None, as_json: AsJson 
     On a terminal two bars show the whole run (percent, time left) and the current training
     (step, epoch, metrics); elsewhere plain lines come. Cut connections and restarts of the server
     are survived. Ctrl-C lets go of the job and never cancels it. With --json every event
-    is a line, and the last line is the job.
+    is a line, and the last line is the job. A pause ends it as well (exit code 75).
     """
     with connect(url) as client:
         client.get(job)
@@ -60,12 +62,20 @@ def attend(
 
 
 def _follow(client: Client, job_id: str, output: Output, timeout: float | None) -> None:
-    events = client.watch(job_id, timeout_seconds=timeout)
+    events = _until_paused(client, job_id, client.watch(job_id, timeout_seconds=timeout))
     if output.as_json:
         for event in events:
             output.line(event)
     else:
         follower(output.talk, job_id).follow(events)
+
+
+def _until_paused(client: Client, job_id: str, events: Iterable[EventBody]) -> Iterator[EventBody]:
+    """Yield events until the job is paused: its stream would go on for as long as it may wait."""
+    for event in events:
+        yield event
+        if event["type"] == "job.paused" and client.get(job_id)["status"] == "paused":
+            return
 
 
 def _conclude(client: Client, job: Job, output: Output) -> None:
@@ -77,5 +87,7 @@ def _conclude(client: Client, job: Job, output: Output) -> None:
     output.say(f"{job['id']} {status}: {client.url}{job['links']['page']}")
     if status == "succeeded":
         output.say(f"Get the student with: {program()} download {job['id']}", "dim")
+    elif status == "paused":
+        output.say(f"Let it go on with: {program()} resume {job['id']}", "dim")
     elif job["terminal"]:
         output.say(f"Try again with: {program()} retry {job['id']}", "dim")

@@ -1,0 +1,119 @@
+"""A new job, stored once for each idempotency key, however it came about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Awaitable
+from typing import Annotated, Any, Final, Literal, Protocol
+
+from fastapi import Header
+from pydantic import JsonValue
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api import schemas, telling
+from api.answers import send_content
+from api.checks import fault
+from api.dependencies import Visit
+from jobs.errors import IdempotencyKeyTaken
+from jobs.submission import Submission
+
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+IdempotencyKey = Annotated[
+    str | None, Header(description="Sending the same body again under one key makes one job")
+]
+
+
+class DryRun(schemas.Body):
+    """What would have been accepted."""
+
+    object: Literal["dry_run"] = "dry_run"
+    valid: Literal[True] = True
+    spec: dict[str, JsonValue]
+    recipe: dict[str, JsonValue]
+
+
+class Make(Protocol):
+    """Works out what is to be stored."""
+
+    def __call__(
+        self, *, idempotency_key: str | None = None, body_sha256: str | None = None
+    ) -> Awaitable[Submission]:
+        """Return it, with the key that it is stored under."""
+        ...
+
+
+def created(description: str) -> dict[str, Any]:
+    """Return OpenAPI's words for the answer that tells a new job."""
+    return {
+        "description": description,
+        "headers": {
+            "Location": {"schema": {"type": "string"}, "description": "Path of the job"},
+            "Idempotent-Replayed": {
+                "schema": {"type": "string"},
+                "description": "`true` where the key was used before; this is the first answer",
+            },
+        },
+    }
+
+
+async def store_once(house: Visit, key: str | None, request: object, make: Make) -> Response:
+    """Store a new job and tell it; where the same request came under the key before, tell that.
+
+    `request` is what must be the same: JSON's values, in whatever order.
+
+    Raises:
+        PayloadProblem: the key cannot be one, or came with another request.
+    """
+    if key is None:
+        return await _store(house, await make())
+    if not _KEY.fullmatch(key):
+        raise fault(
+            "invalid_idempotency_key",
+            f"header Idempotency-Key: found {len(key)} characters;"
+            " expected 1 to 255 visible ASCII characters",
+            parameter="Idempotency-Key",
+        )
+    canonical = json.dumps(request, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    replayed = await run_in_threadpool(_replay, house, key, digest)
+    if replayed is not None:
+        return replayed
+    try:
+        return await _store(house, await make(idempotency_key=key, body_sha256=digest))
+    except IdempotencyKeyTaken:
+        # The same request came twice at once, and the other one was first.
+        replayed = await run_in_threadpool(_replay, house, key, digest)
+        if replayed is None:
+            raise
+        return replayed
+
+
+async def _store(house: Visit, submission: Submission) -> Response:
+    row = await house.submit(submission)
+    house.meters.submitted.inc()
+    # Ringing may wait a second for a broker that is away; the client need not.
+    bell = BackgroundTask(house.bell.ring, row.id) if house.settings.rings else None
+    where = {"Location": f"/v1/jobs/{row.id}"}
+    return send_content(telling.full(row), 201, headers=where, after=bell)
+
+
+def _replay(house: Visit, key: str, digest: str) -> Response | None:
+    with house.reading() as repository:
+        found = repository.find_by_idempotency_key(key)
+        if found is None:
+            return None
+        job_id, first_digest = found
+        if first_digest != digest:
+            raise fault(
+                "idempotency_key_reused",
+                f"the idempotency key was used for job {job_id} with another body",
+                parameter="Idempotency-Key",
+                hint="use a new key for a new body",
+            )
+        row = repository.row(job_id)
+    headers = {"Location": f"/v1/jobs/{job_id}", "Idempotent-Replayed": "true"}
+    return send_content(telling.full(telling.as_created(row)), 201, headers=headers)

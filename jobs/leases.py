@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, insert, select, update
 
 from jobs.curves import CurveBook
-from jobs.errors import JobNotFound, LeaseLost
+from jobs.errors import LeaseLost
 from jobs.journal import Line, held
 from jobs.moments import clock
 from jobs.progress import fold_progress, fold_saved_steps
@@ -182,7 +182,7 @@ class Leases(CurveBook):
         connection = self._connection
         job = connection.execute(_STANDING, {"job": job_id}).one_or_none()
         if job is None:
-            raise JobNotFound(job_id)
+            raise LeaseLost(job_id, token)  # it was deleted
         if job.attempt != token or job.status not in ACTIVE:
             raise LeaseLost(job_id, token)
         number = {"job": job_id, "token": token, "batch": batch, "batches": batch}

@@ -79,6 +79,7 @@ def read_familiar(document: object) -> Familiar | None:
 def _known(rest: str, seeds: int) -> _Known:
     document = {**json.loads(rest), "seeds": list(range(seeds))}
     spec = JobSpec.model_validate(document, context=LOOKED_THROUGH)
+    _ = spec.extent  # which every copy of it then has, since it depends on how many seeds there are
     # The name comes first.
     return _Known(spec, _members(spec, _ORDER[1:_SEEDS]), _members(spec, _ORDER[_SEEDS + 1 :]))
 

@@ -33,7 +33,7 @@ def check_fit(
     """
     shapes: dict[str, Shapes] = {}
     for name, model in models_of(legs, teacher).items():
-        with _at(_place_of(name)):
+        with _at(place_of(name)):
             shapes[name] = model.shapes(*form)
     for leg in legs:
         learners: list[tuple[str, Learner]] = [
@@ -53,7 +53,7 @@ def check_fit(
                     learner.taps(sizes)
 
 
-def _place_of(network: str) -> str:
+def place_of(network: str) -> str:
     """Return the part of a recipe that describes a network."""
     if network.partition("@")[0] == TEACHER:
         return "/teacher/model"

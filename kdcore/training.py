@@ -12,6 +12,11 @@ from kdcore.entry import Record
 DEFAULT_EPOCHS = 20
 
 
+def steps_per_epoch(samples: int, batch_size: int) -> int:
+    """Return the whole batches in one pass; a smaller last one is left out."""
+    return max(samples // batch_size, 1)
+
+
 class Training(Record):
     """One training run of one network."""
 

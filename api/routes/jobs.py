@@ -17,7 +17,7 @@ from starlette.responses import Response
 from api import telling, views
 from api.answers import problems, send, send_content, unless_known
 from api.bodies import Body
-from api.checks import checked, fault, labels_of
+from api.checks import affordable, checked, fault, labels_of
 from api.dependencies import House, JobId, Ledger, SentBody
 from api.downloads import matches
 from api.examples import SUBMIT_BODY
@@ -75,13 +75,13 @@ async def submit_job(
     """Store a job; a worker trains it as soon as one is free."""
     if not dry_run:
         return await submit(house, body, idempotency_key)
-    spec, sent, _ = await _spec_of(body)
+    spec, sent, _ = await _spec_of(house, body)
     return send(DryRun(spec=sent, recipe=spec.recipe().model_dump(mode="json")))
 
 
 async def submit(house: House, body: Body, idempotency_key: str | None) -> Response:
     """Store what a body says, once for each key, and tell the job."""
-    spec, sent, recipe = await _spec_of(body)
+    spec, sent, recipe = await _spec_of(house, body)
     if idempotency_key is None:
         return await _store(house, Submission.of(spec, sent, recipe=recipe))
     if not _KEY.fullmatch(idempotency_key):
@@ -111,11 +111,14 @@ async def submit(house: House, body: Body, idempotency_key: str | None) -> Respo
         return replayed
 
 
-async def _spec_of(body: Body) -> _Read:
+async def _spec_of(house: House, body: Body) -> _Read:
     if len(body.content) > INLINE_BYTES or not body.is_json:
         # Other requests must not wait for it.
-        return await run_in_threadpool(_read_spec, body)
-    return _read_spec(body)
+        read = await run_in_threadpool(_read_spec, body)
+    else:
+        read = _read_spec(body)
+    affordable(read[0], house.settings)
+    return read
 
 
 def _read_spec(body: Body) -> _Read:

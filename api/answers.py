@@ -17,7 +17,9 @@ from api.views import etag
 
 _WHEN: Final = {
     400: "The Host header names another server.",
+    403: "Another site's page has sent the request.",
     404: "There is no such thing.",
+    408: "The body did not come in time.",
     409: "The job's status does not allow this verb.",
     410: "It was there, and is gone.",
     413: "The body is too large.",

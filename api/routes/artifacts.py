@@ -16,6 +16,7 @@ from jobs.errors import ArtifactNotFound
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["files"])
 
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_ZIP = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
 
 
 @router.get(
@@ -65,9 +66,7 @@ def download_artifact(request: Request, house: Ledger, job_id: JobId, name: str)
     "/artifacts.zip",
     operation_id="download_all_artifacts",
     response_class=StreamingResponse,
-    responses={
-        200: {"description": "A zip of all files, stored and not deflated", "content": _BINARY}
-    }
+    responses={200: {"description": "A zip of all files, stored and not deflated", "content": _ZIP}}
     | problems(404, 410),
 )
 def download_all_artifacts(request: Request, house: Ledger, job_id: JobId) -> Response:

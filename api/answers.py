@@ -20,6 +20,7 @@ _WHEN: Final = {
     401: "No key came with the request, or one that opens nothing here.",
     403: "The key is not good for this, or another site's page has sent the request.",
     404: "There is no such thing.",
+    408: "The body did not come in time.",
     409: "The job's status does not allow this verb.",
     410: "It was there, and is gone.",
     413: "The body is too large.",

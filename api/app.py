@@ -20,6 +20,7 @@ from api.pages.login import router as login
 from api.pages.site import router as pages
 from api.pages.site import static_files
 from api.problems import HANDLED, answer, problem_of, request_id_of
+from api.refusals import declare_refusals
 from api.routes import (
     artifacts,
     audit,
@@ -128,5 +129,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         spec = JobSpec.model_json_schema(ref_template=reference)
         parts: dict[str, Any] = spec.pop("$defs", {})
         document["components"]["schemas"] |= {**parts, "JobSpec": spec}
+        declare_refusals(document)
         app.openapi_schema = document
     return app.openapi_schema

@@ -14,7 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from api.bodies import MAX_ERRORS
 from api.problems import PayloadProblem
 from api.schemas import FieldError
-from kdcore.validation import explain
+from jobs.limits import beyond
+from jobs.settings import Settings
+from jobs.spec import JobSpec
+from kdcore.validation import FieldProblem, explain
 
 _LABEL: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._/-]{0,62})(?:=(.{0,256}))?", re.DOTALL)
 Model = TypeVar("Model", bound=BaseModel)
@@ -42,16 +45,24 @@ def checked(model: type[Model], document: object, context: object = None) -> Mod
         return model.model_validate(document, context=context)
     except ValidationError as error:
         raise PayloadProblem(
-            [
-                FieldError(
-                    pointer=problem.pointer,
-                    code=problem.code,
-                    message=problem.message,
-                    hint=problem.hint,
-                )
-                for problem in explain(error, model, document)[:MAX_ERRORS]
-            ]
+            [_field_error(problem) for problem in explain(error, model, document)[:MAX_ERRORS]]
         ) from None
+
+
+def affordable(spec: JobSpec, settings: Settings) -> None:
+    """Check that a job is not larger than the operator allows.
+
+    Raises:
+        PayloadProblem: it is; every error points at its place.
+    """
+    if problems := list(beyond(spec, settings)):
+        raise PayloadProblem([_field_error(problem) for problem in problems], code="too_large")
+
+
+def _field_error(problem: FieldProblem) -> FieldError:
+    return FieldError(
+        pointer=problem.pointer, code=problem.code, message=problem.message, hint=problem.hint
+    )
 
 
 def labels_of(filters: Sequence[str]) -> dict[str, str | None]:
@@ -104,6 +115,7 @@ async def known_parameters(request: Request) -> None:
             )
 
 
-def body_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return OpenAPI's description of a JSON body that may be left out."""
-    return {"content": {"application/json": {"schema": model.model_json_schema()}}}
+def body_schema(model: type[BaseModel], *, required: bool = False) -> dict[str, Any]:
+    """Return OpenAPI's description of a JSON body, which may be left out unless it is required."""
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"content": content, "required": required}

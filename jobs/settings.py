@@ -151,6 +151,15 @@ class Settings(BaseSettings):
     rate_per_second: float = Field(default=100.0, ge=0)
     """Requests that one API key may make in a second, over time; four times as many at once. 0 is
     no limit."""
+    max_parameters: int = Field(default=500_000_000, ge=1)
+    """Largest network that a spec may name."""
+    max_steps: int = Field(default=50_000_000, ge=1)
+    """Most optimiser steps of a job, all its trainings and seeds together."""
+    max_memory_bytes: int = Field(default=64 << 30, ge=1 << 20)
+    """Most memory that a training of a job may need, as far as that is known beforehand: weights,
+    gradients, the optimiser's numbers and the outputs of the stages. 64 GiB."""
+    max_disk_bytes: int = Field(default=64 << 30, ge=1 << 20)
+    """Most room that a job's checkpoints and finished networks may take on a worker. 64 GiB."""
     migrate: bool | None = None
     """Bring the schema up to date at start; by default only on SQLite."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -1,5 +1,6 @@
 """What a client posts: a recipe, plus what a service needs to run it for somebody."""
 
+from functools import cached_property
 from typing import Annotated, Any, Final, LiteralString, Self, cast
 
 from pydantic import Field, ValidationInfo, model_validator
@@ -9,6 +10,7 @@ from jobs.documents import DocumentTooLarge, Flaw, find_flaws
 from jobs.projects import PROJECT_NAME
 from jobs.tenants import DEFAULT_QUEUE
 from kdcore.entry import Record
+from kdcore.extent import Extent, extent_of
 from kdcore.recipe import Recipe
 
 MAX_LABELS = 16
@@ -53,6 +55,11 @@ class JobSpec(Recipe):
     """Time that all attempts together may run; none is no limit."""
     resources: Resources = Resources()
     """What the job takes of the machine."""
+
+    @cached_property
+    def extent(self) -> Extent:
+        """How large the run is."""
+        return extent_of(self)
 
     @model_validator(mode="before")
     @classmethod

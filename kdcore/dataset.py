@@ -81,6 +81,10 @@ class Dataset(Entry):
         """Return the shape of a sample and the number of classes, if known before reading."""
         return None
 
+    def train_samples(self) -> int | None:
+        """Return the training samples, those for validation among them, if known before reading."""
+        return None
+
     def read(self, inputs: Path) -> Source:
         """Read the data, files being looked for under the folder `inputs`.
 

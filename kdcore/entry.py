@@ -130,7 +130,8 @@ class OneOf:
             if not any(field.is_required() for field in entry.model_fields.values())
         ]
         short += self._known
-        forms: list[JsonSchemaValue] = [handler(schema), {"type": "string", "enum": short}]
+        union = {**handler(schema), "required": ["name"]}
+        forms: list[JsonSchemaValue] = [union, {"type": "string", "enum": short}]
         if self._number:
             forms.append({"type": "number"})
         return {"anyOf": forms}

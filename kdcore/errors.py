@@ -85,7 +85,7 @@ class CrewError(KdcoreError):
 
 
 class DiskFullError(KdcoreError):
-    """No room is left for a checkpoint or an artifact."""
+    """No room is left for a checkpoint or an artifact, or the disk fails."""
 
     code = "disk_full"
     way_out = "free some space and retry the job"

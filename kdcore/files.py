@@ -12,19 +12,20 @@ from pathlib import Path
 from kdcore.errors import DiskFullError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_BROKEN = {errno.EIO, errno.EROFS}
 
 
 def write_file(path: Path, content: bytes) -> None:
     """Write beside, flush to the disk, and rename once.
 
     Raises:
-        DiskFullError: no room; nothing is left behind.
+        DiskFullError: no room, or a disk that fails; nothing is left behind.
     """
     # Named after the writer: two may write the same file at once, and the last one counts.
     beside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with disk_full_is_named():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             with beside.open("wb") as file:
                 file.write(content)
                 file.flush()
@@ -34,6 +35,14 @@ def write_file(path: Path, content: bytes) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; each survives a power loss once something in it does."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)
+        sync_folder(one.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -47,10 +56,15 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def disk_full_is_named() -> Generator[None]:
-    """Turn the system's errors for a full disk into one that says so."""
+    """Turn the system's errors for a full disk, or for one that fails, into one that says so."""
     try:
         yield
     except OSError as error:
+        if error.errno in _BROKEN:
+            raise DiskFullError(
+                f"the disk takes no more writes{_where(error.filename)}: {error.strerror}",
+                hint="look after the disk, and retry the job",
+            ) from error
         if error.errno not in _NO_ROOM:
             raise
         raise _full(error.filename) from error
@@ -61,5 +75,8 @@ def disk_full_is_named() -> Generator[None]:
 
 
 def _full(path: object) -> DiskFullError:
-    where = f" for {Path(os.fsdecode(path)).name}" if isinstance(path, str | bytes) else ""
-    return DiskFullError(f"no room is left on the disk{where}")
+    return DiskFullError(f"no room is left on the disk{_where(path)}")
+
+
+def _where(path: object) -> str:
+    return f" for {Path(os.fsdecode(path)).name}" if isinstance(path, str | bytes) else ""

@@ -34,7 +34,7 @@ def check_fit(
     pointer, assistant = "", ""
     try:
         for name, model in models_of(legs, teacher).items():
-            pointer = _place_of(name)
+            pointer = place_of(name)
             shapes[name] = model.shapes(*form)
         for leg in legs:
             assistant = leg.link.name if leg.role == "assistant" else ""
@@ -67,7 +67,7 @@ def _learners(
     return learners
 
 
-def _place_of(network: str) -> str:
+def place_of(network: str) -> str:
     """Return the part of a recipe that describes a network."""
     if network.partition("@")[0] == TEACHER:
         return "/teacher/model"

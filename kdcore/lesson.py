@@ -14,11 +14,12 @@ from kdcore.arithmetic import Precision
 from kdcore.corpus import Corpus
 from kdcore.curriculum import Curriculum
 from kdcore.dataset import Augmentation
-from kdcore.plan import Stage, steps_per_epoch
+from kdcore.plan import Stage
 from kdcore.runtime import derive_seed
 from kdcore.teacher_cache.answers import Answering
 from kdcore.temperature import Temperature
 from kdcore.tensors import Batch, Mixed
+from kdcore.training import steps_per_epoch
 from kdcore.weighting import Weighting
 
 

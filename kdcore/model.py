@@ -30,6 +30,16 @@ def image_shape(model: str, input_shape: tuple[int, ...]) -> tuple[int, int, int
     return channels, height, width
 
 
+def convolution_parameters(channels: int, wider: int, size: int = 3, *, groups: int = 1) -> int:
+    """Return the numbers of a convolution without bias, and of the batch norm behind it."""
+    return channels * wider * size**2 // groups + 2 * wider
+
+
+def linear_parameters(inputs: int, outputs: int) -> int:
+    """Return the numbers of a linear layer with bias."""
+    return (inputs + 1) * outputs
+
+
 class Model(Entry):
     """One architecture with its sizes."""
 
@@ -48,6 +58,14 @@ class Model(Entry):
         """Return the shape of each stage's output for one sample, by arithmetic alone.
 
         So a recipe can be checked where torch is not installed.
+
+        Raises:
+            RecipeError: the architecture cannot take inputs of this shape.
+        """
+        raise NotImplementedError
+
+    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return how many numbers of the network are trained, by arithmetic alone.
 
         Raises:
             RecipeError: the architecture cannot take inputs of this shape.

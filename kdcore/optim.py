@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kdcore.training import Training
 
@@ -45,6 +47,17 @@ def _stand_still(optimizer: torch.optim.SGD) -> None:
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(
                 parameter, memory_format=torch.preserve_format
             )
+
+
+def moving_average(training: Training, network: nn.Sequential) -> AveragedModel | None:
+    """Return what follows the weights and buffers of a network, where the recipe asks for it.
+
+    It begins as the network is after its first step.
+    """
+    if training.ema_decay is None:
+        return None
+    follow = cast("Any", get_ema_multi_avg_fn(training.ema_decay))
+    return AveragedModel(network, multi_avg_fn=follow, use_buffers=True)
 
 
 def learning_rate(

@@ -18,7 +18,7 @@ from kdcore.path import TEACHER, Link
 from kdcore.recipe import Recipe
 from kdcore.route import Leg
 from kdcore.tensors import HIDDEN
-from kdcore.training import Training
+from kdcore.training import Training, steps_per_epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +111,6 @@ def _anchors(count: int, total_steps: int) -> tuple[int, ...]:
             hint="train the teacher longer, or ask for fewer points",
         )
     return tuple(round(total_steps * place / (count + 1)) for place in range(1, count + 1))
-
-
-def steps_per_epoch(samples: int, batch_size: int) -> int:
-    """Return the whole batches in one pass; a smaller last one is left out."""
-    return max(samples // batch_size, 1)
 
 
 def training_set(

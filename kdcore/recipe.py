@@ -175,7 +175,7 @@ class Recipe(Record):
         list[Annotated[str, Field(max_length=200), AfterValidator(_readable)]], Field(max_length=64)
     ] = []
     """Lines that the student must meet, such as `student.accuracy >= 0.95`."""
-    export: Annotated[list[Literal["safetensors", "onnx"]], Field(min_length=1)] = [
+    export: Annotated[list[Literal["safetensors", "onnx"]], Field(min_length=1, max_length=2)] = [
         "safetensors",
         "onnx",
     ]
@@ -219,7 +219,7 @@ class Recipe(Record):
                 "{found}",
                 {
                     "found": str(error),
-                    "pointer": self._written_at(error.pointer),
+                    "pointer": self.written_at(error.pointer),
                     "hint": error.hint,
                 },
             ) from None
@@ -260,8 +260,8 @@ class Recipe(Record):
         """Return teacher and student by the names that papers give them."""
         return Pair(self.teacher.model.label(), self.student.model.label())
 
-    def _written_at(self, pointer: str) -> str:
-        """Point at the method where it was the method that wrote an axis."""
+    def written_at(self, pointer: str) -> str:
+        """Return a pointer; where it was the method that wrote the axis, one at the method."""
         axis = pointer[1:].partition("/")[0]
         written = self.method.axes(self.pair()).get(axis) if self.method else None
         return "/method" if written and _names(written) == _names(getattr(self, axis)) else pointer

@@ -63,6 +63,11 @@ class Run:
         """Optimiser steps of all stages."""
         return sum(stage.total_steps for stage in self.plan)
 
+    @property
+    def anchors(self) -> Path:
+        """Folder of the networks that are kept on the way of the teacher's training."""
+        return self.workdir / "anchors"
+
     def keep(self, name: str, model: Model, network: nn.Sequential) -> None:
         """Remember a finished network, which is not trained any more."""
         laid_out(network.eval().requires_grad_(requires_grad=False))

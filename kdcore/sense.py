@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from kdcore.errors import RecipeError
+from kdcore.extent import trainings
 from kdcore.gate import Gate
 from kdcore.learned import Learner
 from kdcore.reach import unreached
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from kdcore.recipe import Recipe
 
 _IMAGE_DIMENSIONS = 3
+MOST_PAUSES: Final = 100_000
+"""Checkpoints, and evaluations, of one training."""
 _NEED_A_BASELINE = {"baseline.accuracy", "uplift", "uplift.low"}
 
 
@@ -165,6 +168,22 @@ def best_is_measured(recipe: Recipe) -> None:
         )
 
 
+def pauses_are_few(recipe: Recipe) -> None:
+    """Refuse trainings that would mostly save, or tell what they measure."""
+    for work in trainings(recipe):
+        pauses = {"save_steps": work.training.save_steps}
+        if recipe.data.validation_size and work.training.eval_steps:
+            pauses["eval_steps"] = work.training.eval_steps
+        for name, every in pauses.items():
+            if work.times and work.steps // every > MOST_PAUSES:
+                raise RecipeError(
+                    f"found {name} {every:,} in a training of {work.steps:,} steps, which is "
+                    f"{work.steps // every:,} times; expected at most {MOST_PAUSES:,}",
+                    hint=f"raise {name}",
+                    pointer=f"/training/{name}",
+                )
+
+
 def gates_are_measured(recipe: Recipe) -> None:
     """Refuse gates on what this run does not measure."""
     gated = {Gate.parse(line).metric for line in recipe.gates}
@@ -207,6 +226,7 @@ CHECKS: Final[tuple[Callable[[Recipe], None], ...]] = (
     mixed_labels_are_understood,
     route_is_known,
     best_is_measured,
+    pauses_are_few,
     gates_are_measured,
 )
 """In the order in which they are asked."""

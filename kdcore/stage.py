@@ -27,7 +27,7 @@ from kdcore.events import Checkpointed, Event, StageEvaluated, StageProgress, St
 from kdcore.files import write_file
 from kdcore.lesson import Lesson, draw
 from kdcore.network import build, weights_bytes
-from kdcore.optim import build_optimizer, learning_rate
+from kdcore.optim import build_optimizer, learning_rate, moving_average
 from kdcore.plan import Stage
 from kdcore.ranks import Ranks
 from kdcore.runtime import derive_seed, random_state, restore_random_state, seed_everything
@@ -81,16 +81,23 @@ class _Training:
         everything = (*self.network.parameters(), *self.teaching.heads.parameters())
         self.parameters = [one for one in everything if one.requires_grad]
         self.optimizer = build_optimizer(stage.training, self.parameters, device)
+        self.average = moving_average(stage.training, self.network)
         self.device = device
         self.ranks = ranks
         self.step = 0
         self.best: tuple[float, dict[str, Tensor]] | None = None
+
+    @property
+    def outcome(self) -> nn.Sequential:
+        """The network that is evaluated and delivered: as it is, or the average of its weights."""
+        return cast("nn.Sequential", self.average.module) if self.average else self.network
 
     def state(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
             "heads": self.teaching.heads.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
             "best": self.best,
             "random": random_state(self.device),
         }
@@ -99,6 +106,8 @@ class _Training:
         self.network.load_state_dict(state["network"])
         self.teaching.heads.load_state_dict(state["heads"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
         self.best = state["best"]
         self.step = step
         restore_random_state(state["random"], self.device)
@@ -113,9 +122,10 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
         CheckpointError: the folder holds checkpoints of another recipe.
     """
     run = _Training(stage, lesson, bench.device, bench.crew.ranks)
-    saved = checkpoint.latest(bench.checkpoints, bench.digest)
-    if saved is not None:
-        run.restore(*saved)
+    found = checkpoint.latest(bench.checkpoints, bench.digest)
+    yield from found.cautions(stage.name)
+    if found.state is not None:
+        run.restore(found.step, found.state)
     _lead(run, stage, lesson, bench.crew)
     yield StageStarted(
         stage=stage.name,
@@ -135,7 +145,7 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
         while run.step < stage.total_steps:
             rate, loss, terms = _step(run, stage, lesson)
             if run.step in stage.anchors:
-                write_file(anchor_file(bench.anchors, run.step), weights_bytes(run.network))
+                write_file(anchor_file(bench.anchors, run.step), weights_bytes(run.outcome))
             curves.add(run.step, rate, loss, terms)
             at_end = run.step == stage.total_steps
             evaluated = None
@@ -153,15 +163,20 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
                     yield evaluated
                 yield _progress(run, stage, lesson, curves, (run.step - first_step, now - started))
             if save:
-                checkpoint.save(bench.checkpoints, run.step, run.state(), bench.digest)
+                _save(run, stage, bench)
                 yield Checkpointed(stage=stage.name, seed=stage.seed, step=run.step)
     except GeneratorExit:
         curves.check()
-        checkpoint.save(bench.checkpoints, run.step, run.state(), bench.digest)
+        _save(run, stage, bench)
         raise
     if stage.training.load_best_model_at_end and run.best:
-        run.network.load_state_dict(run.best[1])
-    return Trained(run.network.eval(), run.best[1] if run.best else None)
+        run.outcome.load_state_dict(run.best[1])
+    return Trained(run.outcome.eval(), run.best[1] if run.best else None)
+
+
+def _save(run: _Training, stage: Stage, bench: Bench) -> None:
+    kept = stage.training.save_total_limit
+    checkpoint.save(bench.checkpoints, run.step, run.state(), bench.digest, keep=kept)
 
 
 def _lead(run: _Training, stage: Stage, lesson: Lesson, crew: Crew) -> None:
@@ -206,6 +221,8 @@ def _step(run: _Training, stage: Stage, lesson: Lesson) -> tuple[float, Tensor, 
     if stage.training.max_grad_norm is not None:
         nn.utils.clip_grad_norm_(run.parameters, stage.training.max_grad_norm)
     run.optimizer.step()
+    if run.average:
+        run.average.update_parameters(run.network)
     run.step += 1
     return rate, total.detach(), terms
 
@@ -213,10 +230,10 @@ def _step(run: _Training, stage: Stage, lesson: Lesson) -> tuple[float, Tensor, 
 def _evaluate(run: _Training, stage: Stage, lesson: Lesson, curves: Curves) -> StageEvaluated:
     """Measure the network on the validation samples, and keep it where it is the best so far."""
     assert lesson.corpus.validation is not None  # noqa: S101  # the caller has looked
-    scores = score(run.network, lesson.corpus.validation)
+    scores = score(run.outcome, lesson.corpus.validation)
     curves.add_validation(run.step, scores["accuracy"])
     if run.best is None or scores["accuracy"] > run.best[0]:
-        weights = {name: value.clone() for name, value in run.network.state_dict().items()}
+        weights = {name: value.clone() for name, value in run.outcome.state_dict().items()}
         run.best = (scores["accuracy"], weights)
     return StageEvaluated(
         stage=stage.name, seed=stage.seed, step=run.step, split="validation", scores=scores

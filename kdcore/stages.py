@@ -6,13 +6,22 @@ In every model of images the stages that end in a feature map worth comparing ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from kdcore.errors import RecipeError
 
 if TYPE_CHECKING:
     from kdcore.tensors import Shapes
 
+Layer = Annotated[str, Field(min_length=1, max_length=64)]
+"""The name of a stage."""
+Layers = Annotated[
+    list[Annotated[list[Layer], Field(min_length=2, max_length=2)]],
+    Field(min_length=1, max_length=32),
+]
+"""Pairs of stages."""
 _MAP = 3  # channels, height, width
 
 

@@ -10,19 +10,14 @@ twice.
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import cast
 
-from torch import nn
-
 from kdcore.assign import assign, nearest_midpoint
 from kdcore.consult import consult
 from kdcore.curves import Curves
-from kdcore.errors import WeightsError
 from kdcore.evaluate import score
 from kdcore.events import (
     Event,
@@ -32,15 +27,15 @@ from kdcore.events import (
     StageFinished,
     StageProgress,
     VerdictReached,
+    Warned,
 )
 from kdcore.export import deliver
-from kdcore.files import write_file
 from kdcore.judge import delivery, doubts, weigh
 from kdcore.lesson import Lesson
-from kdcore.network import build, load_weights, weights_bytes
 from kdcore.path import anchor
 from kdcore.plan import Stage
 from kdcore.recipe import Recipe
+from kdcore.results import Result, keep, read_network, recall
 from kdcore.run import Run, cautions, prepare_run
 from kdcore.runtime import versions
 from kdcore.stage import Bench, Trained, anchor_file, train
@@ -97,23 +92,22 @@ def distill(  # noqa: PLR0913  # what the caller decides, and the recipe does no
 def _finish(stage: Stage, run: Run) -> Tale:
     """Train a stage, or go on with it, or take what an earlier attempt finished."""
     started = time.monotonic()
-    weights = run.workdir / "stages" / f"{stage.name}.safetensors"
-    record = weights.with_suffix(".json")
-    finished = _finished(stage, weights, record, run)
-    if finished:
-        network, scores = finished
+    finished = recall(stage, run)
+    if isinstance(finished, Warned):
+        yield finished
+    if isinstance(finished, Result):
+        result = finished
         yield Curves(stage, _curves(stage, run)).retell(stage.total_steps)
     else:
         trained = yield from _train(stage, run)
-        network, scores = trained.network, _scores(trained, run)
-        write_file(weights, weights_bytes(network))
-        write_file(record, json.dumps(scores).encode())  # last: it says that the stage is finished
-        shutil.rmtree(run.workdir / "checkpoints" / stage.name, ignore_errors=True)
+        result = Result(trained.network, _scores(trained, run))
+        keep(stage, result, run)
     for place, step in enumerate(stage.anchors, start=1):
-        run.keep(anchor(place), stage.model, _anchor(stage, step, run))
+        network = read_network(stage, anchor_file(run.anchors, step), run)
+        run.keep(anchor(place), stage.model, network)
     if stage.role not in {"baseline", "hard_labels"}:
-        run.keep(stage.name, stage.model, network)
-    run.scores[stage.name] = scores
+        run.keep(stage.name, stage.model, result.network)
+    run.scores[stage.name] = result.scores
     run.steps_done += stage.total_steps
     yield StageFinished(
         stage=stage.name,
@@ -121,26 +115,9 @@ def _finish(stage: Stage, run: Run) -> Tale:
         seed=stage.seed,
         step=stage.total_steps,
         seconds=time.monotonic() - started,
-        scores=scores,
-        reused=bool(finished),
+        scores=result.scores,
+        reused=isinstance(finished, Result),
     )
-
-
-def _finished(
-    stage: Stage, weights: Path, record: Path, run: Run
-) -> tuple[nn.Sequential, dict[str, float]] | None:
-    """Return what an earlier attempt made of a stage; what is damaged is made again."""
-    if not record.exists() or not all(
-        anchor_file(_anchors(run), step).exists() for step in stage.anchors
-    ):
-        return None
-    network = build(stage.model, run.corpus.input_shape, run.corpus.num_classes, seed=0)
-    try:
-        load_weights(network, weights, weights.name)
-        return network.to(run.device), cast("dict[str, float]", json.loads(record.read_bytes()))
-    except (WeightsError, ValueError):
-        record.unlink()
-        return None
 
 
 def _scores(trained: Trained, run: Run) -> dict[str, float]:
@@ -158,18 +135,6 @@ def _scores(trained: Trained, run: Run) -> dict[str, float]:
         scores["selected_accuracy"] = score(network, run.corpus.test)["accuracy"]
         network.load_state_dict(last)
     return scores
-
-
-def _anchors(run: Run) -> Path:
-    return run.workdir / "anchors"
-
-
-def _anchor(stage: Stage, step: int, run: Run) -> nn.Sequential:
-    """Read a network as it was after a step of its training."""
-    network = build(stage.model, run.corpus.input_shape, run.corpus.num_classes, seed=0)
-    file = anchor_file(_anchors(run), step)
-    load_weights(network, file, file.name)
-    return network.to(run.device)
 
 
 def _curves(stage: Stage, run: Run) -> Path:
@@ -193,7 +158,7 @@ def _follow(stage: Stage, lesson: Lesson, run: Run) -> Generator[Event, None, Tr
         device=run.device,
         crew=run.crew,
         checkpoints=run.workdir / "checkpoints" / stage.name,
-        anchors=_anchors(run),
+        anchors=run.anchors,
         curves=_curves(stage, run),
         digest=run.digest,
         report_every=run.report_every,

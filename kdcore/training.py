@@ -12,6 +12,11 @@ from kdcore.entry import Record
 DEFAULT_EPOCHS = 20
 
 
+def steps_per_epoch(samples: int, batch_size: int) -> int:
+    """Return the whole batches in one pass; a smaller last one is left out."""
+    return max(samples // batch_size, 1)
+
+
 class Training(Record):
     """One training run of one network."""
 
@@ -44,10 +49,16 @@ class Training(Record):
     """Steps over which the learning rate grows to its full value."""
     max_grad_norm: Annotated[float, Field(gt=0, le=1e9)] | None = None
     """Longest gradient; longer ones are scaled down to it."""
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Follow the weights (and statistics of batch norms) by an exponential moving average, which
+    keeps this share of itself in each step. The average is then what is evaluated, kept on the way,
+    teaches and is delivered."""
     eval_steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Steps between looks at the validation samples; a twentieth of the run where not given."""
     save_steps: Annotated[int, Field(ge=1, le=10_000_000)] = 500
     """Steps between checkpoints."""
+    save_total_limit: Annotated[int, Field(ge=1, le=100)] = 2
+    """Checkpoints that are kept, the newest ones; the best weights so far are part of each."""
     load_best_model_at_end: bool = False
     """Keep the weights that did best on the validation samples instead of the last ones."""
 

@@ -10,6 +10,8 @@ from typing import Any, cast
 from pydantic import BaseModel, JsonValue, ValidationError
 
 _SHOWN = 80
+_LONGEST = 1000
+"""Characters of a message; only an echo of what was sent is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def explain(error: ValidationError, model: type[BaseModel], document: object) ->
                 message = f"found {_shown(fault['input'])}; {_lower(message)}"
             case _:
                 pass
-        problems.append(FieldProblem(pointer, code, message, hint))
+        problems.append(FieldProblem(pointer, code, _short(message), hint))
     return problems
 
 
@@ -151,6 +153,10 @@ def _nearest(word: object, known: list[str]) -> str | None:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
 
 
 def _lower(message: str) -> str:

@@ -27,6 +27,7 @@ Redirect = Annotated[
     ),
 ]
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_ZIP = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
 
 
 @router.get(
@@ -89,9 +90,7 @@ def download_artifact(
     "/artifacts.zip",
     operation_id="download_all_artifacts",
     response_class=StreamingResponse,
-    responses={
-        200: {"description": "A zip of all files, stored and not deflated", "content": _BINARY}
-    }
+    responses={200: {"description": "A zip of all files, stored and not deflated", "content": _ZIP}}
     | problems(404, 410),
 )
 def download_all_artifacts(request: Request, house: Ledger, job_id: JobId) -> Response:

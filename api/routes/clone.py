@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.answers import problems
-from api.checks import checked
+from api.checks import affordable, checked
 from api.dependencies import JobId, Ledger, SentBody, Visit
 from api.merge_patch import merged, patch_body
 from api.schemas import Job
@@ -58,5 +58,6 @@ def _patched(house: Visit, job_id: str, patch: object) -> Submission:
     with house.reading() as repository:
         sent = merged(repository.get(job_id).spec, patch)
     spec = checked(JobSpec, sent)
+    affordable(spec, house.settings)
     submission = house.submission(spec, cast("dict[str, object]", sent))
     return replace(submission, cloned_from=job_id)

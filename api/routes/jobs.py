@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api import telling, views
 from api.answers import problems, send, send_content, unless_known
 from api.bodies import Body
-from api.checks import checked, labels_of
+from api.checks import affordable, checked, labels_of
 from api.dependencies import JobId, Ledger, SentBody, Visit
 from api.downloads import matches
 from api.examples import SUBMIT_BODY
@@ -60,13 +60,13 @@ async def submit_job(
     """Store a job; a worker trains it as soon as one is free."""
     if not dry_run:
         return await submit(house, body, idempotency_key)
-    spec, sent, _ = await _spec_of(body)
+    spec, sent, _ = await _spec_of(house, body)
     return send(DryRun(spec=sent, recipe=spec.recipe().model_dump(mode="json")))
 
 
 async def submit(house: Visit, body: Body, idempotency_key: str | None) -> Response:
     """Store what a body says, once for each key, and tell the job."""
-    spec, sent, recipe = await _spec_of(body)
+    spec, sent, recipe = await _spec_of(house, body)
 
     async def make(
         *, idempotency_key: str | None = None, body_sha256: str | None = None
@@ -78,11 +78,14 @@ async def submit(house: Visit, body: Body, idempotency_key: str | None) -> Respo
     return await store_once(house, idempotency_key, sent, make)
 
 
-async def _spec_of(body: Body) -> _Read:
+async def _spec_of(house: Visit, body: Body) -> _Read:
     if len(body.content) > INLINE_BYTES or not body.is_json:
         # Other requests must not wait for it.
-        return await run_in_threadpool(_read_spec, body)
-    return _read_spec(body)
+        read = await run_in_threadpool(_read_spec, body)
+    else:
+        read = _read_spec(body)
+    affordable(read[0], house.settings)
+    return read
 
 
 def _read_spec(body: Body) -> _Read:

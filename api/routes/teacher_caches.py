@@ -68,7 +68,7 @@ def get_teacher_cache(request: Request, shelf: Caches, key: Key) -> Response:
     "/{key}",
     operation_id="pin_teacher_cache",
     response_model=TeacherCache,
-    openapi_extra={"requestBody": body_schema(Pin)},
+    openapi_extra={"requestBody": body_schema(Pin, required=True)},
     responses=problems(404, 415, 422),
 )
 def pin_teacher_cache(shelf: Caches, key: Key, body: SentBody) -> Response:

@@ -57,6 +57,10 @@ class Cifar10(Dataset):
         """Return (3, 32, 32) and 10."""
         return SHAPE, LAYOUT.num_classes
 
+    def train_samples(self) -> int:
+        """Return 50,000."""
+        return 50_000
+
     def read(self, inputs: Path) -> Source:
         """Read the six files."""
         return read_cifar(LAYOUT, inputs, self.path, normalize=self.normalize)

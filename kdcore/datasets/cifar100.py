@@ -57,6 +57,10 @@ class Cifar100(Dataset):
         """Return (3, 32, 32) and 100."""
         return SHAPE, LAYOUT.num_classes
 
+    def train_samples(self) -> int:
+        """Return 50,000."""
+        return 50_000
+
     def read(self, inputs: Path) -> Source:
         """Read the two files."""
         return read_cifar(LAYOUT, inputs, self.path, normalize=self.normalize)

@@ -33,6 +33,10 @@ class Digits(Dataset):
         """Return (1, 8, 8) and 10."""
         return (1, 8, 8), 10
 
+    def train_samples(self) -> int:
+        """Return 1,297."""
+        return 1_297
+
     def read(self, inputs: Path) -> Source:
         """Read the images out of scikit-learn."""
         bunch = _bunch()

@@ -61,6 +61,10 @@ class Synthetic(Dataset):
         """Return what the options say."""
         return tuple(self.shape), self.num_classes
 
+    def train_samples(self) -> int:
+        """Return what the options say."""
+        return self.train_size
+
     def read(self, inputs: Path) -> Source:
         """Draw the clouds."""
         draw = torch.Generator().manual_seed(self.data_seed)

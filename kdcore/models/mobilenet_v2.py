@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import JsonValue
 
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, image_shape
+from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -95,6 +95,22 @@ class MobileNetV2(Model):
             shapes[f"stage{place}"] = (self._scaled(groups[-1][1]), height, width)
         last = self._last()
         return {**shapes, "expand": (last, height, width), "pool": (last,), "head": (num_classes,)}
+
+    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over stem, inverted residuals, the last convolution and the head."""
+        channels = self._scaled(_STEM)
+        total = convolution_parameters(image_shape(self.name, input_shape)[0], channels)
+        for expansion, unscaled, blocks, _ in (group for stage in _STAGES for group in stage):
+            wider = self._scaled(unscaled)
+            for _ in range(blocks):
+                inner = channels * expansion
+                total += convolution_parameters(channels, inner, 1)
+                total += convolution_parameters(inner, inner, groups=inner)
+                total += convolution_parameters(inner, wider, 1)
+                channels = wider
+        last = self._last()
+        total += convolution_parameters(channels, last, 1)
+        return total + linear_parameters(last, num_classes)
 
     def _scaled(self, channels: int) -> int:
         return int(channels * _WIDTHS[self.width])

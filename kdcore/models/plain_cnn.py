@@ -16,6 +16,7 @@ Source
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -24,7 +25,7 @@ from pydantic import Field, JsonValue
 
 from kdcore.errors import RecipeError
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, image_shape
+from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -109,6 +110,16 @@ class PlainCNN(Model):
         shapes["flatten"] = (channels * height * width,)
         hidden = {f"hidden{place}": (wider,) for place, wider in enumerate(self.hidden, start=1)}
         return {**shapes, **hidden, "head": (num_classes,)}
+
+    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over convolutions, with biases or batch norms, and linear layers."""
+        (features,) = self.shapes(input_shape, num_classes)["flatten"]
+        widths = [input_shape[0], *itertools.chain.from_iterable(self.stages)]
+        convolutions = sum(convolution_parameters(*pair) for pair in itertools.pairwise(widths))
+        if not self.batch_norm:
+            convolutions -= sum(widths[1:])
+        behind = [features, *self.hidden, num_classes]
+        return convolutions + sum(linear_parameters(*pair) for pair in itertools.pairwise(behind))
 
     def between(self, teacher: Model) -> list[Model]:
         """Return the paper's networks between two of them for the same data."""

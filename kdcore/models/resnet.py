@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, get_a
 from pydantic import Field, JsonValue
 
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, image_shape
+from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -84,6 +84,19 @@ class ResNet(Model):
                 height, width = -(-height // 2), -(-width // 2)
             shapes[f"stage{place}"] = (channels, height, width)
         return {**shapes, "pool": (self.channels[-1],), "head": (num_classes,)}
+
+    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over stem, blocks with their projections, and head."""
+        blocks = (self.depth - 2) // 6
+        width = self.stem
+        total = convolution_parameters(image_shape(self.name, input_shape)[0], width)
+        for place, wider in enumerate(self.channels, start=1):
+            total += convolution_parameters(width, wider)
+            total += (2 * blocks - 1) * convolution_parameters(wider, wider)
+            if place > 1 or width != wider:
+                total += convolution_parameters(width, wider, 1)
+            width = wider
+        return total + linear_parameters(width, num_classes)
 
     def between(self, teacher: Model) -> list[Model]:
         """Return the depths between this one and a deeper one of the same channels."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import JsonValue
 
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, image_shape
+from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,6 +78,24 @@ class ShuffleNetV1(Model):
             height, width = -(-height // 2), -(-width // 2)
             shapes[f"stage{place}"] = (channels, height, width)
         return {**shapes, "pool": (_CHANNELS[self.groups][-1],), "head": (num_classes,)}
+
+    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over stem, units and head."""
+        total = convolution_parameters(image_shape(self.name, input_shape)[0], _STEM, 1)
+        width = _STEM
+        for wider, units in zip(_CHANNELS[self.groups], _UNITS, strict=True):
+            total += self._block_parameters(
+                width, wider - width, groups=1 if width == _STEM else self.groups
+            )
+            total += (units - 1) * self._block_parameters(wider, wider, groups=self.groups)
+            width = wider
+        return total + linear_parameters(width, num_classes)
+
+    def _block_parameters(self, channels: int, wider: int, groups: int) -> int:
+        inner = wider // 4
+        total = convolution_parameters(channels, inner, 1, groups=groups)
+        total += convolution_parameters(inner, inner, groups=inner)
+        return total + convolution_parameters(inner, wider, 1, groups=self.groups)
 
     def _first(self, channels: int, wider: int, groups: int) -> nn.Module:
         """Return the unit that halves the map; the stem's few channels are not grouped."""

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import JsonValue
 
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, image_shape
+from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,6 +83,26 @@ class ShuffleNetV2(Model):
             height, width = -(-height // 2), -(-width // 2)
             shapes[f"stage{place}"] = (channels, height, width)
         return {**shapes, "expand": (last, height, width), "pool": (last,), "head": (num_classes,)}
+
+    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over stem, units, the last convolution and the head."""
+        *stages, last = _CHANNELS[self.size]
+        total = convolution_parameters(image_shape(self.name, input_shape)[0], _STEM, 1)
+        width = _STEM
+        for wider, units in zip(stages, _UNITS, strict=True):
+            half = wider // 2
+            total += convolution_parameters(width, width, groups=width)
+            total += convolution_parameters(width, half, 1)
+            total += _branch_parameters(width, half) + units * _branch_parameters(half, half)
+            width = wider
+        total += convolution_parameters(width, last, 1)
+        return total + linear_parameters(last, num_classes)
+
+
+def _branch_parameters(channels: int, inner: int) -> int:
+    total = convolution_parameters(channels, inner, 1)
+    total += convolution_parameters(inner, inner, groups=inner)
+    return total + convolution_parameters(inner, inner, 1)
 
 
 def _first(channels: int, wider: int) -> nn.Module:

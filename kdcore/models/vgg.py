@@ -25,7 +25,7 @@ from pydantic import JsonValue
 
 from kdcore.errors import RecipeError
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, image_shape
+from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -89,6 +89,15 @@ class VGG(Model):
             for place, wider in enumerate(_CHANNELS)
         }
         return {**shapes, "pool": (_CHANNELS[-1],), "head": (num_classes,)}
+
+    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over the convolutions, which have biases as well, and the head."""
+        width, total = image_shape(self.name, input_shape)[0], 0
+        for wider, convolutions in zip(_CHANNELS, _CONVOLUTIONS[self.depth], strict=True):
+            for _ in range(convolutions):
+                total += convolution_parameters(width, wider) + wider
+                width = wider
+        return total + linear_parameters(width, num_classes)
 
     def _poolings(self, input_shape: tuple[int, ...]) -> int:
         _, height, width = image_shape(self.name, input_shape)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, get_a
 from pydantic import Field, JsonValue
 
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, image_shape
+from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,6 +93,19 @@ class WideResNet(Model):
                 height, width = -(-height // 2), -(-width // 2)
             shapes[f"stage{place}"] = (channels, height, width)
         return {**shapes, "pool": (self._channels()[-1],), "head": (num_classes,)}
+
+    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over stem, blocks with their shortcuts, and head."""
+        blocks = (self.depth - 4) // 6
+        total = 9 * image_shape(self.name, input_shape)[0] * _STEM
+        width = _STEM
+        for wider in self._channels():
+            # Batch norms stand before the convolutions, the last one of a stage behind it all.
+            total += 9 * width * wider + 2 * width
+            total += (2 * blocks - 1) * convolution_parameters(wider, wider)
+            total += width * wider if width != wider else 0
+            width = wider
+        return total + 2 * width + linear_parameters(width, num_classes)
 
     def between(self, teacher: Model) -> list[Model]:
         """Return depths, or else widths, between two that differ in nothing else."""

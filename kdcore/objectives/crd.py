@@ -39,7 +39,7 @@ from kdcore.lazy import F, torch
 from kdcore.lazy import nn as modules
 from kdcore.method import Method, Pair
 from kdcore.objective import Objective
-from kdcore.stages import embedding
+from kdcore.stages import Layer, embedding
 from kdcore.tensors import HIDDEN, Taps
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class CRD(Objective):
     """Tell the teacher's embedding of this sample from those of samples of other classes."""
 
     name: Literal["crd"] = "crd"
-    student_layer: str | None = None
+    student_layer: Layer | None = None
     """Stage of the student; None is what its head is given."""
-    teacher_layer: str | None = None
+    teacher_layer: Layer | None = None
     """Stage of the teacher; None is what its head is given."""
     dimensions: Annotated[int, Field(ge=1, le=4096)] = 128
     """Numbers in an embedding that is compared and remembered."""

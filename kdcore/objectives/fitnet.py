@@ -30,7 +30,7 @@ from kdcore.functional import widened
 from kdcore.lazy import nn as modules
 from kdcore.method import Method, Pair
 from kdcore.objective import Objective
-from kdcore.stages import last_map, maps
+from kdcore.stages import Layer, last_map, maps
 from kdcore.tensors import Taps
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ class FitNet(Objective):
     """Regress the teacher's middle map from the student's."""
 
     name: Literal["fitnet"] = "fitnet"
-    student_layer: str | None = None
+    student_layer: Layer | None = None
     """Stage of the student that ends in a map, the guided layer; None is its second one."""
-    teacher_layer: str | None = None
+    teacher_layer: Layer | None = None
     """Stage of the teacher that ends in a map, the hint; None is its second one."""
 
     smallest_batch: ClassVar[int] = 2  # batch normalisation of a map of one place

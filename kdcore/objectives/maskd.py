@@ -38,7 +38,7 @@ from kdcore.lazy import torch
 from kdcore.method import Method, Pair
 from kdcore.model import Model
 from kdcore.objective import Objective, Tutor
-from kdcore.stages import last_map, named
+from kdcore.stages import Layer, last_map, named
 from kdcore.tensors import Taps
 from kdcore.training import Training
 
@@ -147,9 +147,9 @@ class MasKD(Objective):
     """
 
     name: Literal["maskd"] = "maskd"
-    student_layer: str | None = None
+    student_layer: Layer | None = None
     """The student's stage; the last one that ends in a map where not given."""
-    teacher_layer: str | None = None
+    teacher_layer: Layer | None = None
     """The teacher's stage; the last one that ends in a map where not given."""
     tokens: Tokens = 6
     """Number of masks; 6 for detection and 8 for segmentation in the authors' code."""

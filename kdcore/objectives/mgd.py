@@ -32,7 +32,7 @@ from kdcore.lazy import nn as modules
 from kdcore.lazy import torch
 from kdcore.method import Method, Pair
 from kdcore.objective import Objective
-from kdcore.stages import last_map
+from kdcore.stages import Layer, last_map
 from kdcore.tensors import Taps
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ class MGD(Objective):
     """Hide a part of the student's map, and rebuild the teacher's whole map from the rest."""
 
     name: Literal["mgd"] = "mgd"
-    student_layer: str | None = None
+    student_layer: Layer | None = None
     """Stage of the student that ends in a map; None is its last one."""
-    teacher_layer: str | None = None
+    teacher_layer: Layer | None = None
     """Stage of the teacher that ends in a map; None is its last one."""
     mask: Mask = "channel"
     """What is hidden together: a channel at all places, or a place in all channels."""

@@ -29,7 +29,7 @@ from kdcore.functional import pooled, widened
 from kdcore.lazy import F, torch
 from kdcore.method import Method, Pair
 from kdcore.objective import Objective
-from kdcore.stages import map_pairs
+from kdcore.stages import Layers, map_pairs
 from kdcore.tensors import Taps
 
 if TYPE_CHECKING:
@@ -43,12 +43,7 @@ class NST(Objective):
     """Match the distribution of the channels' maps, by their maximum mean discrepancy."""
 
     name: Literal["nst"] = "nst"
-    layers: (
-        Annotated[
-            list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(min_length=1)
-        ]
-        | None
-    ) = None
+    layers: Layers | None = None
     """Pairs of stages [student's, teacher's] that end in maps; None takes the last ones in order,
     as many as both networks have."""
 

@@ -27,7 +27,7 @@ from kdcore.functional import widened
 from kdcore.lazy import torch
 from kdcore.method import Method, Pair
 from kdcore.objective import Objective
-from kdcore.stages import embedding
+from kdcore.stages import Layer, embedding
 from kdcore.tensors import Taps
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ class PKT(Objective):
     """Match the probability of each sample of a batch to be each other's neighbour."""
 
     name: Literal["pkt"] = "pkt"
-    student_layer: str | None = None
+    student_layer: Layer | None = None
     """Any stage of the student; None is what its head is given."""
-    teacher_layer: str | None = None
+    teacher_layer: Layer | None = None
     """Any stage of the teacher; None is what its head is given."""
     epsilon: Annotated[float, Field(gt=0, le=0.01)] = 1e-7
     """Added to lengths and probabilities."""

@@ -32,7 +32,7 @@ from kdcore.lazy import F, torch
 from kdcore.lazy import nn as modules
 from kdcore.method import Method, Pair
 from kdcore.objective import Objective
-from kdcore.stages import embedding, map_pairs, named
+from kdcore.stages import Layers, embedding, map_pairs, named
 from kdcore.tensors import Taps
 
 if TYPE_CHECKING:
@@ -49,12 +49,7 @@ class ReviewKD(Objective):
     """Fuse the student's stages from deep to shallow, and compare each fusion with the teacher."""
 
     name: Literal["reviewkd"] = "reviewkd"
-    layers: (
-        Annotated[
-            list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(min_length=1)
-        ]
-        | None
-    ) = None
+    layers: Layers | None = None
     """Pairs of stages [student's, teacher's], shallow ones first, that end in maps or vectors; None
     takes the last maps in order, as many as both networks have, and the embeddings."""
     middle: Annotated[int, Field(ge=1, le=8192)] = 512

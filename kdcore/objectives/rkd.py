@@ -29,7 +29,7 @@ from kdcore.functional import widened
 from kdcore.lazy import F, torch
 from kdcore.method import Method, Pair
 from kdcore.objective import Objective
-from kdcore.stages import embedding
+from kdcore.stages import Layer, embedding
 from kdcore.tensors import Taps
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ class RKD(Objective):
     """Match the distances of pairs and the angles of triples of a batch."""
 
     name: Literal["rkd"] = "rkd"
-    student_layer: str | None = None
+    student_layer: Layer | None = None
     """Any stage of the student; None is what its head is given."""
-    teacher_layer: str | None = None
+    teacher_layer: Layer | None = None
     """Any stage of the teacher; None is what its head is given."""
     distance_weight: Factor = 25.0
     """Factor of the distances D."""

@@ -26,7 +26,7 @@ from kdcore.functional import widened
 from kdcore.lazy import torch
 from kdcore.method import Method, Pair
 from kdcore.objective import Objective
-from kdcore.stages import embedding, last_map, named
+from kdcore.stages import Layer, embedding, last_map, named
 from kdcore.tensors import Taps
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class SP(Objective):
     """Match how alike the samples of a batch are."""
 
     name: Literal["sp"] = "sp"
-    student_layer: str | None = None
+    student_layer: Layer | None = None
     """Any stage of the student; None is its last map, or what its head is given if it has none."""
-    teacher_layer: str | None = None
+    teacher_layer: Layer | None = None
     """Any stage of the teacher; None is its last map, or what its head is given if it has none."""
 
     couples_samples: ClassVar[bool] = True

@@ -29,7 +29,7 @@ from kdcore.lazy import F, torch
 from kdcore.lazy import nn as modules
 from kdcore.method import Method, Pair
 from kdcore.objective import Objective
-from kdcore.stages import map_pairs
+from kdcore.stages import Layers, map_pairs
 from kdcore.tensors import Taps
 
 if TYPE_CHECKING:
@@ -46,12 +46,7 @@ class VID(Objective):
     """Predict the teacher's maps from the student's, with a variance learned for each channel."""
 
     name: Literal["vid"] = "vid"
-    layers: (
-        Annotated[
-            list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(min_length=1)
-        ]
-        | None
-    ) = None
+    layers: Layers | None = None
     """Pairs of stages [student's, teacher's] that end in maps; None takes the last ones in order,
     as many as both networks have."""
     initial_variance: Annotated[float, Field(ge=0.001, le=1000)] = 5.0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from recipes import IMAGES, small_method, tiny
-from test_resume import curve, weights
+from resumed import curve, weights
 from torch import nn
 
 from kdcore import distill

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 from recipes import IMAGES, tiny
-from test_resume import curve, weights
+from resumed import curve, weights
 
 from kdcore import distill
 from kdcore.events import StageProgress, StageStarted

@@ -6,74 +6,23 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from recipes import IMAGES, OPTIONS, TINY, small_method, tiny
+from recipes import IMAGES, TINY, small_method, tiny
+from resumed import AXES, VARIANTS, curve, results
 
-from kdcore import Recipe, distill
+from kdcore import distill
 from kdcore.catalog import METHODS
 from kdcore.errors import CheckpointError
-from kdcore.events import Checkpointed, Event, Metrics, StageFinished, StageProgress, StageStarted
-
-CNN = {
-    "teacher": {"model": {"name": "plain_cnn", "stages": [[6]], "hidden": []}},
-    "student": {"model": {"name": "plain_cnn", "stages": [[3]], "hidden": []}},
-    "data": {
-        "name": "synthetic",
-        "shape": [1, 6, 6],
-        "train_size": 96,
-        "validation_size": 16,
-        "augmentation": {"crop_padding": 1, "horizontal_flip": True},
-    },
-}
-_MIXES = {"mixup": 0.2, "cutmix": 1.0, "mixup_prob": 0.8, "horizontal_flip": True}
-VARIANTS: dict[str, dict[str, Any]] = {
-    "sgd": {},
-    "adamw": {"training": {"optim": "adamw", "learning_rate": 0.01, "warmup_steps": 5}},
-    "best": {"training": {"load_best_model_at_end": True, "max_grad_norm": 1.0}},
-    "takd": {"method": {"name": "takd", "assistants": [{"name": "mlp", "hidden": [12]}]}},
-    "dkd with batch norm and augmentation": {**CNN, "method": {"name": "dkd", "warmup_epochs": 3}},
-    "mixed images, fresh": {**CNN, "data": {**CNN["data"], "augmentation": _MIXES}},
-    "mixed images, stored": {
-        **CNN,
-        "data": {**CNN["data"], "augmentation": {**_MIXES, "views": 3}},
-    },
-}
-
-
-AXES: dict[str, dict[str, Any]] = {
-    "instance temperature": {
-        "temperature": {"name": "ctkd", "scope": "instance"},
-        "objectives": ["dkd", "cross_entropy"],
-    },
-    "two objectives with learned parts": {"objectives": ["kd", "fitnet", "reviewkd"]},
-    "the best of several assistants": {
-        "method": {"name": "takd", "candidates": OPTIONS["dgkd"]["assistants"]}
-    },
-    "masks on a chain": {"method": small_method("takd"), "objectives": [small_method("maskd")]},
-    "weights on a curriculum": {"weighting": "ipwd", "curriculum": "easy_to_hard"},
-}
-
-
-def weights(folder: Path) -> dict[str, bytes]:
-    return {
-        file.name: file.read_bytes() for file in sorted((folder / "stages").glob("*.safetensors"))
-    }
-
-
-def curve(events: list[Event]) -> dict[tuple[str, int], dict[str, float]]:
-    """Return the point of every stage and step; what was told again replaces what was told."""
-    points: dict[tuple[str, int], dict[str, float]] = {}
-    for event in events:
-        if isinstance(event, Metrics):
-            for row in zip(*event.columns.values(), strict=True):
-                values = dict(zip(event.columns, row, strict=True))
-                known = {name: value for name, value in values.items() if value is not None}
-                points[event.stage, int(known["step"])] = known
-    return points
+from kdcore.events import (
+    Checkpointed,
+    Event,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    Warned,
+)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -92,7 +41,7 @@ def test_stopped_at_any_step_it_ends_with_the_same_student(variant, tmp_path):
                 if seen == stop:
                     break
     told += distill(recipe, tmp_path / "cut", report_every=0)
-    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
     assert curve(told) == curve(whole)
     student = "artifacts/student.safetensors"
     assert (tmp_path / "cut" / student).read_bytes() == (tmp_path / "whole" / student).read_bytes()
@@ -105,7 +54,7 @@ def test_stopped_at_any_step_it_ends_with_the_same_student(variant, tmp_path):
 )
 def test_stopped_in_any_stage_of_any_method_it_ends_with_the_same_student(changes, tmp_path):
     """Memory banks, masks, learned temperatures, anchors: all of it goes on where it was."""
-    recipe = tiny(**IMAGES, **changes)
+    recipe = tiny(**{**IMAGES, **changes})
     whole = list(distill(recipe, tmp_path / "whole", report_every=0))
     told: list[Event] = []
     for share in (0.45, 0.3, 0.2):  # of what is left each time: in several stages
@@ -119,7 +68,7 @@ def test_stopped_in_any_stage_of_any_method_it_ends_with_the_same_student(change
                 if not stop:
                     break
     told += distill(recipe, tmp_path / "cut", report_every=0)
-    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
     assert curve(told) == curve(whole)
 
 
@@ -167,24 +116,8 @@ def test_a_finished_stage_is_not_trained_again(tmp_path):
     assert {event.stage for event in again if isinstance(event, StageStarted)} == {"student-0"}
 
 
-@pytest.mark.slow
-def test_killed_by_sigkill_again_and_again_it_ends_with_the_same_student(tmp_path):
-    document = {**TINY, "training": {**TINY["training"], "max_steps": 400, "save_steps": 50}}
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(yaml.safe_dump(document))
-    list(distill(Recipe.model_validate(document), tmp_path / "whole"))
-    choose = random.Random(7)
-    command = [sys.executable, "-m", "kdcore", str(recipe), str(tmp_path / "cut"), "--json"]
-    for _ in range(4):
-        child = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert child.stdout is not None
-        lines_to_read = choose.randrange(4, 12)
-        for _ in range(lines_to_read):
-            child.stdout.readline()
-        os.kill(child.pid, signal.SIGKILL)
-        child.communicate()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+def warnings(events: list[Event]) -> list[Warned]:
+    return [event for event in events if isinstance(event, Warned)]
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
@@ -193,18 +126,38 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
         next(event for event in events if isinstance(event, Checkpointed) and event.step == 30)
         next(events)
     folder = tmp_path / "cut/checkpoints/teacher"
-    state = max(folder.glob("step-*")) / "state.pt"
+    damaged = max(folder.glob("step-*"))
+    state = damaged / "state.pt"
     content = bytearray(state.read_bytes())
     content[len(content) // 2] ^= 1
     state.write_bytes(content)
-    started = next(
-        event for event in distill(tiny(), tmp_path / "cut") if isinstance(event, StageStarted)
-    )
-    assert started.step < 40
+    with closing(distill(tiny(), tmp_path / "cut")) as events:
+        warned = next(event for event in events if isinstance(event, Warned))
+        started = next(event for event in events if isinstance(event, StageStarted))
+    assert warned.code == "checkpoint_damaged"
+    assert f"teacher at step {int(damaged.name[5:])} is damaged" in warned.message
+    assert started.step == 30
     assert list(folder.glob("*.bad"))
     list(distill(tiny(), tmp_path / "cut"))
-    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
     assert whole
+
+
+def test_where_every_checkpoint_is_damaged_the_stage_begins_anew_and_says_so(tmp_path):
+    list(distill(tiny(), tmp_path / "whole"))
+    with closing(distill(tiny(), tmp_path / "cut", report_every=0)) as events:
+        next(event for event in events if isinstance(event, StageProgress) and event.step == 33)
+    folder = tmp_path / "cut/checkpoints/teacher"
+    assert [path.name for path in sorted(folder.iterdir())] == ["step-000000030", "step-000000033"]
+    for path in folder.iterdir():
+        os.truncate(path / "state.pt", 64)
+    again = list(distill(tiny(), tmp_path / "cut"))
+    told = [event for event in warnings(again) if event.code == "checkpoint_damaged"]
+    assert len(told) == 2
+    assert "teacher at step 33" in told[0].message
+    started = next(event for event in again if isinstance(event, StageStarted))
+    assert (started.stage, started.step) == ("teacher", 0)
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(
@@ -225,8 +178,24 @@ def test_a_damaged_result_is_made_again(tmp_path, name, content):
             list(distill(tiny(), tmp_path / "cut"))
         return
     again = list(distill(tiny(), tmp_path / "cut"))
-    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
     assert curve(again) == curve(whole)
+
+
+@pytest.mark.parametrize("name", ["stages/teacher.safetensors", "anchors/3.safetensors"])
+def test_a_bit_that_flips_in_a_finished_stage_is_noticed_and_told(tmp_path, name):
+    recipe = tiny(**IMAGES, method="rco")
+    list(distill(recipe, tmp_path / "whole"))
+    with closing(distill(recipe, tmp_path / "cut")) as events:
+        next(event for event in events if isinstance(event, StageFinished))
+    file = tmp_path / "cut" / name
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    again = list(distill(recipe, tmp_path / "cut"))
+    (told,) = (event for event in warnings(again) if event.code == "result_damaged")
+    assert file.name in told.message
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ import pytest
 import torch
 import yaml
 from recipes import IMAGES, small_method, tiny
+from resumed import curve, weights
 from safetensors.torch import load_file
-from test_resume import curve, weights
 
 from kdcore import distill
 from kdcore.events import AnswersReady, Event, Warned

@@ -1,0 +1,134 @@
+"""How large a run is: what it takes at least, by arithmetic, before anything is read or built."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from kdcore.errors import RecipeError
+from kdcore.fit import place_of
+from kdcore.model import Model
+from kdcore.training import Training, steps_per_epoch
+
+if TYPE_CHECKING:
+    from kdcore.recipe import Recipe
+
+Form = tuple[tuple[int, ...], int]
+
+_BYTES: Final = 4  # of a float32
+_SMALLEST: Final = ((1,), *((1, 2**power, 2**power) for power in range(9)))
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What a run takes, at least."""
+
+    parameters: tuple[tuple[str, int], ...]
+    """Of each network, by the part of the recipe that describes it: a JSON pointer."""
+    steps: int
+    """Optimiser steps of all trainings."""
+    memory_bytes: int
+    """At the largest of its trainings."""
+    disk_bytes: int
+    """For the checkpoints that are kept at a time, and for every finished network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One of the trainings, however many times it is done."""
+
+    pointer: str
+    model: Model
+    training: Training
+    times: int
+    samples: int | None
+    """That it learns from, where that is known."""
+    batch: int
+    """Samples in a step, of all processes together."""
+    anchors: int = 0
+    """How many times the network is kept on the way."""
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps; of epochs of unknown length, as many as there are at least."""
+        return self.training.total_steps(steps_per_epoch(self.samples or 1, self.batch))
+
+    @property
+    def copies(self) -> int:
+        """Numbers that the training keeps of each parameter: itself, the optimiser's, averages."""
+        training = self.training
+        slots = 2 if training.optim == "adamw" else int(training.momentum > 0)
+        return 1 + slots + (training.ema_decay is not None)
+
+
+def trainings(recipe: Recipe) -> Iterator[Work]:
+    """List what is trained."""
+    seeds, processes = len(recipe.seeds), recipe.runtime.processes
+    everything = recipe.data.train_samples()
+    if everything is not None:
+        everything = max(everything - recipe.data.validation_size, 1)
+    seen = everything if recipe.data.unlabelled else recipe.data.labelled or everything
+
+    def work(
+        pointer: str, model: Model, training: Training, times: int, samples: int | None
+    ) -> Work:
+        batch = training.per_device_train_batch_size * processes
+        return Work(pointer, model, training, times, samples, batch)
+
+    if recipe.teacher.weights is None:
+        training, model = recipe.teacher.training or recipe.training, recipe.teacher.model
+        batch = training.per_device_train_batch_size * processes
+        anchors = recipe.path.anchors()
+        yield Work("/teacher/model", model, training, 1, everything, batch, anchors)
+    controls = recipe.baseline.enabled + recipe.baseline.hard_labels
+    student = recipe.student.model
+    yield work("/student/model", student, recipe.training, seeds * controls, seen)
+    for leg in recipe.route():
+        # What an objective makes of a network has no fewer parameters to be trained and kept.
+        tutor = leg.role == "tutor"
+        model = recipe.teacher.model if tutor else leg.link.model
+        pointer = "/path" if tutor else place_of(leg.link.name)
+        yield work(pointer, model, leg.training, seeds, everything if tutor else seen)
+
+
+def extent_of(recipe: Recipe) -> Extent:
+    """Add up what the trainings of a recipe take."""
+    form = recipe.data.form()
+    teacher = _parameters(recipe.teacher.model, form)
+    parameters = {"/teacher/model": teacher}
+    steps = memory = checkpoints = networks = 0
+    for work in trainings(recipe):
+        size = _parameters(work.model, form)
+        parameters[work.pointer] = max(size, parameters.get(work.pointer, 0))
+        steps += work.times * work.steps
+        networks += (work.times + work.anchors) * size
+        # Of what a step computes, the stages' outputs are kept until the gradient has passed.
+        step = min(work.batch, work.samples or work.batch) * _outputs(work.model, form)
+        memory = max(memory, (work.copies + 1) * size + step + teacher)
+        best = recipe.data.validation_size > 0
+        saves = min((work.steps - 1) // work.training.save_steps, work.training.save_total_limit)
+        checkpoints = max(checkpoints, saves * (work.copies + best) * size)
+    disk = checkpoints + networks
+    return Extent(tuple(parameters.items()), steps, _BYTES * memory, _BYTES * disk)
+
+
+def _parameters(model: Model, form: Form | None) -> int:
+    return model.parameters(*(form or _smallest(model)))
+
+
+def _outputs(model: Model, form: Form | None) -> int:
+    """Return how many numbers the stages' outputs have for one sample."""
+    shapes = model.shapes(*(form or _smallest(model)))
+    return sum(math.prod(shape) for stage, shape in shapes.items() if stage != "flatten")
+
+
+def _smallest(model: Model) -> Form:
+    """Return the smallest input that a network takes."""
+    for shape in _SMALLEST:
+        with contextlib.suppress(RecipeError):
+            model.shapes(shape, 2)
+            return shape, 2
+    return _SMALLEST[-1], 2

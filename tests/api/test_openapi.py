@@ -1,0 +1,127 @@
+"""The API does what its OpenAPI document says, on every route, whatever is sent: by Schemathesis.
+
+Routes are taken from the document, so a new one is under this law without being named here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+from schemathesis.python.asgi import shutdown_lifespans
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from serving import SPEC, forget
+from stage_worker import StageWorker
+
+from api.app import create_app
+from jobs.artifacts import ArtifactStore
+from jobs.database import Database, migrate
+from jobs.intake import store_all
+from jobs.settings import Settings
+from jobs.spec import JobSpec
+from jobs.submission import Submission
+
+pytestmark = pytest.mark.slow
+
+LABELS = [
+    (path, method)
+    for path, methods in create_app(Settings(data=Path("unused"))).openapi()["paths"].items()
+    for method in methods
+]
+EXAMPLES = 12
+FILES = {"student.safetensors": b"\0" * 64, "report.md": b"# Report\n"}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The document of an app, and what puts jobs into its ledger."""
+
+    schema: Any
+    database: Database
+    worker: StageWorker
+
+    def jobs(self) -> list[dict[str, str]]:
+        """Return what paths may name: a job that runs, one that ended, one that waits."""
+        forget(self.database)
+        stored = [self._store() for _ in range(2)]
+        self.worker.play(FILES)
+        self.worker.begin()
+        self.worker.start()
+        stored.append(self._store())
+        return [{"job_id": job_id, "name": "student.safetensors"} for job_id in stored]
+
+    def _store(self) -> str:
+        submission = Submission.of(JobSpec.model_validate(SPEC), SPEC)
+        (row,) = store_all(self.database, [submission])
+        assert not isinstance(row, Exception)
+        return row.id
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def contract(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Contract]:
+    folder = tmp_path_factory.mktemp("contract")
+    url = f"sqlite:///{folder / 'ledger.sqlite3'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    settings = Settings(data=folder, database_url=url)
+    with Database(settings.database_url) as database:
+        migrate(database)
+        app = create_app(settings)
+        schema = schemathesis.openapi.from_asgi("/openapi.json", app, headers={"Host": "localhost"})
+        worker = StageWorker(database, ArtifactStore(settings.artifacts), folder / "files")
+        yield Contract(schema, database, worker)
+        shutdown_lifespans()
+        forget(database)
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize(("path", "method"), LABELS)
+def test_what_is_answered_is_what_is_documented(
+    contract: Contract, path: str, method: str, mode: GenerationMode
+) -> None:
+    operation = contract.schema[path][method.upper()]
+    known = contract.jobs() if "{job_id}" in path else []
+    named = [{key: one[key] for key in one if f"{{{key}}}" in path} for one in known]
+    for parameters in [None, *named]:
+        ask(operation.as_strategy(generation_mode=mode, path_parameters=parameters), mode)
+
+
+def ask(cases: st.SearchStrategy[Case], mode: GenerationMode) -> None:
+    """Send what is generated, and hold each answer against the document."""
+
+    @seed(5)
+    @effort(
+        max_examples=EXAMPLES,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases)
+    def each(case: Case) -> None:
+        # A document may fit the schema and mean nothing, so not all that fits is accepted.
+        response = case.call_and_validate(
+            base_url="http://localhost", excluded_checks=[positive_data_acceptance]
+        )
+        documented = case.operation.definition.raw["responses"]
+        if "etag" in response.headers:
+            known = {"If-None-Match": response.headers["etag"][0]}
+            again = case.call(base_url="http://localhost", headers=known)
+            assert str(again.status_code) in documented
+
+    # Where a route takes nothing that could be wrong, nothing wrong can be made up.
+    nothing = contextlib.suppress(Unsatisfiable) if mode.is_negative else contextlib.nullcontext()
+    with nothing:
+        each()

@@ -20,7 +20,12 @@ from api.app import create_app
 from api.dependencies import House
 from jobs.database import UNREACHABLE
 from jobs.errors import SchemaOutOfDate, StoreMisconfigured
+from jobs.logs import set_up_logging
+from jobs.secrecy import hide_environment
 from jobs.settings import Settings
+from jobs.traces import set_up_traces
+
+log = logging.getLogger(__name__)
 
 EXIT_USAGE: Final = 2
 SHUTDOWN_SECONDS: Final = 5
@@ -52,9 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         return _fail(str(error))
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    set_up_logging(settings, "api")
+    hide_environment()
+    set_up_traces("api")
     try:
         listener = _listen(settings.host, settings.port)
     except OSError as error:
@@ -87,7 +92,11 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.port_file is not None:
         _write(chosen.port_file, f"{port}\n")
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    print(f"Stillhouse listens on http://{shown}:{port}", flush=True)  # noqa: T201 - the answer
+    listens = f"Stillhouse listens on http://{shown}:{port}"
+    if settings.log_format == "json":
+        log.info(listens)
+    else:
+        print(listens, flush=True)  # noqa: T201 - the answer
     # uvicorn shuts down in order and then raises the signal again: both are an orderly end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):

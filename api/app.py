@@ -14,6 +14,7 @@ from starlette.responses import Response
 from api.checks import known_parameters
 from api.dependencies import House
 from api.doorman import Doorman
+from api.exposition import VERSION
 from api.guard import Guard
 from api.pages.errors import page_of
 from api.pages.login import router as login
@@ -30,6 +31,7 @@ from api.routes import (
     health,
     jobs,
     keys,
+    logs,
     metrics,
     projects,
     report,
@@ -41,7 +43,6 @@ from api.shortcut import Shortcut
 from jobs.settings import Settings
 from jobs.spec import JobSpec
 
-VERSION: Final = "0.1.0"
 _DESCRIPTION: Final = """
 Knowledge distillation as a service: post a spec, watch it, download a student that is proven.
 
@@ -55,6 +56,7 @@ _ROUTERS: Final = (
     upkeep,
     events,
     metrics,
+    logs,
     artifacts,
     report,
     catalog,

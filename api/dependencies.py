@@ -16,6 +16,7 @@ from api.bodies import Body, read_body
 from api.callers import Caller, caller_of
 from api.exposition import Census, Meters
 from api.locks import Locks
+from api.readiness import Readiness
 from api.streams import PAGE_EVENTS, Look, Watchtower
 from jobs import tables
 from jobs.batches import Batches
@@ -31,6 +32,8 @@ from jobs.settings import Settings
 from jobs.spec import JobSpec
 from jobs.stores import open_store, prepare_store
 from jobs.submission import Submission
+from jobs.sweeper import SweeperThread
+from kdcore.teacher_cache.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -66,17 +69,20 @@ class House:
             self._glance = Glance(database)
             self._rows = Batches[str, JobRow]("rows", partial(rows_of, database))
             self._intake = Batches[Submission, JobRow]("intake", partial(store_all, database))
+            self.readiness = Readiness(self.settings, database, self.store, self.bell)
+            self._sweeper = SweeperThread(self.settings, database, self.bell)
 
     def close(self) -> None:
         """End the streams and let go of everything."""
         self.tower.shut_down()
-        self.bell.close()
         if self._database is not None:
+            self._sweeper.close()
             self._intake.close()
             self._rows.close()
             self._glance.close()
             self._database.close()
             self._database = None
+        self.bell.close()
 
     @property
     def database(self) -> Database:
@@ -128,10 +134,20 @@ class House:
 
     def _census(self) -> Census | None:
         oldest = self.oldest_beat()
+        shelf = Shelf(self.settings.teacher_caches, self.settings.teacher_cache_bytes)
         try:
             with self.reading() as repository:
-                alive = sum(worker.seen_at >= oldest for worker in repository.workers())
-                return Census(jobs=views.counts(repository.counts()), workers=alive)
+                alive = [one.slots for one in repository.workers() if one.seen_at >= oldest]
+                last = repository.last_sweep()
+                return Census(
+                    jobs=views.counts(repository.counts()),
+                    workers=len(alive),
+                    slots=sum(alive),
+                    swept_at=last.at.timestamp() if last else None,
+                    tallies=repository.tallies(),
+                    teacher_cache_bytes=sum(cache.size() for cache in shelf.caches()),
+                    teacher_cache_budget=shelf.budget_bytes,
+                )
         except UNREACHABLE:
             return None
 

@@ -18,7 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.exposition import Meters
 from api.problems import Problem, answer, problem_of
+from api.told import name_span, tell
+from jobs.logs import bind
 from jobs.settings import Settings
+from jobs.traces import current_span
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,8 @@ class Guard:
         sent_id = headers.get("x-request-id", "")
         request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else _new_id()
         scope.setdefault("state", {})["request_id"] = request_id
+        bind(request_id=request_id)
+        span = current_span()
         started = time.perf_counter()
         status = 0
 
@@ -66,6 +71,8 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if span is not None:
+                    name_span(span, scope)
                 outgoing: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
                 named = {name for name, _ in outgoing}
                 outgoing.append((b"x-request-id", request_id.encode()))
@@ -89,7 +96,7 @@ class Guard:
                 response = answer(problem, instance=scope["path"], request_id=request_id)
                 await response(scope, receive, finish)
         finally:
-            self._meters.request(scope, status, time.perf_counter() - started)
+            tell(scope, status, time.perf_counter() - started, self._meters)
 
     def _refuse_strangers(self, scope: Scope, headers: Headers) -> None:
         host = _host_name(headers.get("host", ""))

@@ -134,6 +134,7 @@ class JobLinks(Body):
     events: str
     metrics: str
     attempts: str
+    logs: str
     artifacts: str
     zip: str
     checksums: str
@@ -261,38 +262,3 @@ class Report(Body):
     verdict: Verdict
     gates_passed: bool | None
     artifacts: list[Artifact]
-
-
-class Worker(Body):
-    """A worker that was seen lately."""
-
-    id: str
-    started_at: datetime
-    seen_at: datetime
-    slots: int
-    alive: bool
-    """True where it reported within the lease time."""
-
-
-class Queue(Body):
-    """How many jobs there are in each status."""
-
-    object: Literal["queue"] = "queue"
-    counts: dict[str, int]
-    waiting: int
-    running: int
-
-
-class Check(Body):
-    """One thing that the server needs, and whether it is there."""
-
-    name: str
-    ok: bool
-    detail: str
-
-
-class Health(Body):
-    """Whether the server can do its work."""
-
-    status: Literal["ok", "unavailable"]
-    checks: list[Check] = []

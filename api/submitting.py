@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, Protocol
 
 from fastapi import Header
@@ -18,8 +20,13 @@ from api import schemas, telling
 from api.answers import send_content
 from api.checks import fault
 from api.dependencies import Visit
+from jobs.database import Written, dump_json
 from jobs.errors import IdempotencyKeyTaken
+from jobs.logs import bound
 from jobs.submission import Submission
+from jobs.traces import traceparent
+
+log = logging.getLogger(__name__)
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 IdempotencyKey = Annotated[
@@ -93,12 +100,19 @@ async def store_once(house: Visit, key: str | None, request: object, make: Make)
 
 
 async def _store(house: Visit, submission: Submission) -> Response:
-    row = await house.submit(submission)
+    row = await house.submit(replace(submission, origin=_origin()))
     house.meters.submitted.inc()
+    log.info("job stored", extra={"fields": {"job_id": row.id}})
     # Ringing may wait a second for a broker that is away; the client need not.
     bell = BackgroundTask(house.bell.ring, row.id) if house.settings.rings else None
     where = {"Location": f"/v1/jobs/{row.id}"}
     return send_content(telling.full(row), 201, headers=where, after=bell)
+
+
+def _origin() -> Written:
+    """Say which request a job came with, so that it is found in the logs, and in which trace."""
+    told = {"request_id": bound("request_id"), "traceparent": traceparent()}
+    return dump_json({name: value for name, value in told.items() if value})
 
 
 def _replay(house: Visit, key: str, digest: str) -> Response | None:

@@ -86,7 +86,7 @@ def _links(job_id: str) -> str:
     here = f"/v1/jobs/{job_id}"
     return (
         f'{{"self":"{here}","events":"{here}/events","metrics":"{here}/metrics"'
-        f',"attempts":"{here}/attempts","artifacts":"{here}/artifacts"'
+        f',"attempts":"{here}/attempts","logs":"{here}/logs","artifacts":"{here}/artifacts"'
         f',"zip":"{here}/artifacts.zip","checksums":"{here}/SHA256SUMS"'
         f',"report":"{here}/report","page":"/jobs/{job_id}","cancel":"{here}/cancel"'
         f',"pause":"{here}/pause","resume":"{here}/resume","retry":"{here}/retry"'

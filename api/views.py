@@ -27,6 +27,7 @@ def links(job_id: str) -> schemas.JobLinks:
         events=f"{here}/events",
         metrics=f"{here}/metrics",
         attempts=f"{here}/attempts",
+        logs=f"{here}/logs",
         artifacts=f"{here}/artifacts",
         zip=f"{here}/artifacts.zip",
         checksums=f"{here}/SHA256SUMS",

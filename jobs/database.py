@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -147,11 +148,7 @@ def require_schema(database: Database) -> None:
     Raises:
         SchemaOutOfDate: it is another.
     """
-    from alembic.script import ScriptDirectory
-
-    with database.engine.connect() as connection:
-        found = _revision(connection)
-        expected = ScriptDirectory.from_config(_alembic(connection)).get_current_head()
+    found, expected = schema_revision(database)
     if found != expected:
         raise SchemaOutOfDate(
             f"found the schema {found or '(none)'}; expected {expected}",
@@ -159,7 +156,20 @@ def require_schema(database: Database) -> None:
         )
 
 
-def _alembic(connection: Connection) -> Any:
+def schema_revision(database: Database) -> tuple[str | None, str | None]:
+    """Return the schema's revision as it is, and the one that this program was written for."""
+    with database.read() as session:
+        return _revision(session.connection()), _newest_revision()
+
+
+@cache
+def _newest_revision() -> str | None:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_alembic(None)).get_current_head()
+
+
+def _alembic(connection: Connection | None) -> Any:
     from alembic.config import Config
 
     import migrations

@@ -13,11 +13,19 @@ from jobs.journal import LONGEST_WAIT_SECONDS, Journal, held
 from jobs.moments import clock
 from jobs.states import AttemptStatus, Status, Verb, advance
 from jobs.tables import Artifact, Attempt, Job
+from jobs.tallies import ATTEMPT, tally
+from kdcore.errors import KdcoreError
 
 MAX_STALLED = 3
 NOT_ITS_FAULT = frozenset({"lost", "preempted"})
 PAUSED = "paused"
 """Reason of an attempt that ended because a client wanted the job paused."""
+_WORDS = """
+finished cancelled paused preempted lost crashed hang max_runtime broken_story cannot_start
+cannot_deliver artifact_refused disk_full store_unavailable store_misconfigured out_of_memory failed
+"""
+REASONS = frozenset(_WORDS.split()) | {kind.code for kind in KdcoreError.__subclasses__()}
+"""Every word that an attempt can end with."""
 _END = {
     Status.SUCCEEDED: (Verb.SUCCEED, AttemptStatus.SUCCEEDED),
     Status.FAILED: (Verb.FAIL, AttemptStatus.FAILED),
@@ -188,7 +196,7 @@ class Endings(Journal):
             )
 
     def _end_attempt(self, job_id: str, token: int, outcome: AttemptStatus, ending: Ending) -> None:
-        self._session.execute(
+        moments = self._connection.execute(
             update(Attempt)
             .where(Attempt.job_id == job_id, Attempt.attempt == token)
             .values(
@@ -198,8 +206,12 @@ class Endings(Journal):
                 exit_code=ending.exit_code,
                 signal=ending.signal,
             )
-            .execution_options(synchronize_session=False)
-        )
+            .returning(Attempt.started_at, Attempt.ended_at)
+        ).one_or_none()
+        if moments is not None:
+            began, ended = moments
+            took = ((ended or began) - began).total_seconds()
+            tally(self._connection, ATTEMPT, took, f"{outcome.value}/{ending.reason}"[:96])
         told = {"outcome": outcome.value, "reason": ending.reason}
         self._append(job_id, [("attempt.ended", told)], token)
 

@@ -16,7 +16,8 @@ JobError
 ├── StoreFull              the artifact store has no room left
 ├── StoreUnavailable       the artifact store does not answer
 │   └── StoreMisconfigured it refuses, and will until somebody changes something
-└── SchemaOutOfDate        the database has another schema than this program
+├── SchemaOutOfDate        the database has another schema than this program
+└── Unfit                  this machine cannot run trainers
 """
 
 # ruff: noqa: N818  # the names say what happened, as the routes and the glossary do
@@ -202,3 +203,9 @@ class SchemaOutOfDate(JobError):
     """The database's schema is not the one that this program was written for."""
 
     code = "schema_out_of_date"
+
+
+class Unfit(JobError):
+    """This machine cannot run trainers."""
+
+    code = "unfit"

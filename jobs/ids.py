@@ -1,9 +1,15 @@
-"""Ids of jobs: they sort by the time at which they were made, and nobody can guess the next one."""
+"""Ids of jobs: they sort by the time at which they were made, and nobody can guess the next one.
 
+And of processes: no other one has the same, now or later.
+"""
+
+import os
 import re
 import secrets
+import socket
 import threading
 import time
+import uuid
 
 JOB_ID = re.compile(r"job_[0-9a-hjkmnp-tv-z]{26}")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -25,3 +31,8 @@ def new_job_id() -> str:
         number = _last
     digits = [_ALPHABET[number >> 5 * place & 31] for place in reversed(range(_LENGTH))]
     return "job_" + "".join(digits)
+
+
+def new_process_id() -> str:
+    """Return the machine's name, the process's number there, and some letters of chance."""
+    return f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

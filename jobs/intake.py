@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from jobs.bulk import insert_rows
-from jobs.database import UNREACHABLE, Database, Written
+from jobs.database import UNREACHABLE, Database
 from jobs.errors import IdempotencyKeyTaken, ProjectFull
 from jobs.ids import new_job_id
 from jobs.journal import count
@@ -17,8 +17,6 @@ from jobs.projects import require_room
 from jobs.states import Status
 from jobs.submission import Submission
 from jobs.tables import Event, Job, JobLabel
-
-_NOTHING = Written("{}")
 
 
 def store_all(database: Database, submissions: Sequence[Submission]) -> list[JobRow | Exception]:
@@ -73,8 +71,12 @@ def store(connection: Connection, submissions: Sequence[Submission]) -> list[Job
     if labels:
         insert_rows(connection, JobLabel, labels)
     count(connection, Counter((row.project, Status.QUEUED) for row in rows))
-    first = {"seq": 1, "type": "job.queued", "at": moment, "data": _NOTHING}
-    insert_rows(connection, Event, [{"job_id": row.id, **first} for row in rows])
+    first = {"seq": 1, "type": "job.queued", "at": moment}
+    events = [
+        {"job_id": row.id, **first, "data": one.origin}
+        for row, one in zip(rows, submissions, strict=True)
+    ]
+    insert_rows(connection, Event, events)
     return rows
 
 

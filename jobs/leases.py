@@ -15,6 +15,7 @@ from jobs.moments import clock
 from jobs.progress import fold_progress, fold_saved_steps
 from jobs.states import ACTIVE, AttemptStatus, Status, Verb
 from jobs.tables import Attempt, Event, Job
+from jobs.tallies import QUEUE_WAIT, tally
 from jobs.tenants import DEFAULT_QUEUE
 from jobs.turns import has_room, next_of, serve, turns
 
@@ -63,6 +64,8 @@ class Claim:
     max_runtime_seconds: int | None
     used_seconds: float
     """How long earlier attempts ran since the client last asked for the job."""
+    origin: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Which request the job came with (`request_id`), and in which trace (`traceparent`)."""
     claimed_at: float = field(default_factory=time.monotonic)
     """On the monotonic clock of whoever claimed it."""
 
@@ -120,29 +123,35 @@ class Leases(CurveBook):
                 Attempt.attempt < job.attempt,
             )
         ).all()
-        announced = self._session.scalars(
-            select(Event.data)
+        told = self._session.execute(
+            select(Event.seq, Event.data)
             .where(
-                Event.job_id == job_id, Event.type == "artifact", Event.attempt > job.resume_floor
+                Event.job_id == job_id,
+                (Event.seq == 1)
+                | ((Event.type == "artifact") & (Event.attempt > job.resume_floor)),
             )
             .order_by(Event.seq)
         ).all()
-        self._session.execute(
-            insert(Attempt).values(
+        begun = self._connection.execute(
+            insert(Attempt)
+            .values(
                 job_id=job_id,
                 attempt=job.attempt,
                 worker=worker_id,
                 status=AttemptStatus.RUNNING.value,
                 started_at=clock(),
             )
-        )
+            .returning(Attempt.started_at)
+        ).scalar_one()
         self._append(job_id, [("attempt.started", {"worker": worker_id})], job.attempt)
+        tally(self._connection, QUEUE_WAIT, (begun - job.run_after).total_seconds())
         return Claim(
             job_id=job_id,
             attempt=job.attempt,
             recipe=job.recipe,
             resume_from=sorted((row.attempt for row in earlier), reverse=True),
-            announced=list(announced),
+            announced=[data for seq, data in told if seq > 1],
+            origin=told[0][1],
             max_runtime_seconds=job.max_runtime_seconds,
             used_seconds=sum(
                 # A clock that stepped back must not give any time away.

@@ -4,6 +4,7 @@ import argparse
 import logging
 
 from jobs.database import Database, migrate
+from jobs.logs import set_up_logging
 from jobs.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -15,7 +16,7 @@ def main() -> None:
     parser.add_argument("revision", nargs="?", default="head")
     arguments = parser.parse_args()
     settings = Settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s")
+    set_up_logging(settings, "migrate")
     with Database(settings.database_url) as database:
         migrate(database, arguments.revision)
         log.info("%s is at %s", database.engine.url, arguments.revision)

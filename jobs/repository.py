@@ -4,7 +4,8 @@ It is put together from one file for each voice, and all SQL is in these:
 `journal` (how anything is written), `story` (what happened), `leases` (a worker at work), `curves`
 (what it tells of curves), `endings` (how attempts end), `sweeping` (what anybody may do), `listing`
 (what is found how), `verbs` (what clients want), `retention` (what is kept no more), `projects` and
-`keyring` (who may), `audit` (who did); new jobs come in here.
+`keyring` (who may), `audit` (who did), `operations` (what operators ask for); new jobs come in
+here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from jobs.keyed import ROWS, JobRow
 from jobs.keyring import Keyring
 from jobs.leases import Leases
 from jobs.listing import Listing
+from jobs.operations import Operations
 from jobs.retention import Retention
 from jobs.spec import JobSpec
 from jobs.submission import Submission, digest_of
@@ -28,7 +30,7 @@ from jobs.tombstones import missing
 from jobs.verbs import Verbs
 
 
-class Repository(Leases, Sweeping, Listing, Verbs, Retention, Keyring, Audit):
+class Repository(Leases, Sweeping, Listing, Verbs, Retention, Keyring, Audit, Operations):
     """The ledger inside one transaction; it never commits, the transaction's owner does."""
 
     def add(

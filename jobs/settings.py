@@ -164,6 +164,8 @@ class Settings(BaseSettings):
     """Bring the schema up to date at start; by default only on SQLite."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Level of the processes' own logs."""
+    log_format: Literal["text", "json"] = "text"
+    """How they are written: lines for people, or one JSON object a line."""
 
     @property
     def queue_names(self) -> list[str]:

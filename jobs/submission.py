@@ -33,6 +33,8 @@ class Submission:
     """Id of the key that it was posted with."""
     cloned_from: str | None = None
     """The job whose spec this one began with."""
+    origin: Written = _NOTHING
+    """What its first event tells of where it came from."""
 
     @classmethod
     def of(  # noqa: PLR0913  # all that is kept of it, by name

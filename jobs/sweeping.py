@@ -1,4 +1,4 @@
-"""What anybody may do for everybody: free jobs of dead workers, ring lost bells, list workers.
+"""What anybody may do for everybody: free jobs of dead workers, ring lost bells.
 
 Each step is one conditional statement, so any number of sweepers may run at once.
 """
@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import select, text, update
 
 from jobs.artifacts import Stored
 from jobs.endings import Ending, Endings
 from jobs.journal import DUE, DUE_OF_SQLITE, WAITING
 from jobs.moments import clock
 from jobs.states import ACTIVE, Status
-from jobs.tables import Artifact, Job, Worker
+from jobs.tables import Artifact, Job
 
 BELL_SECONDS = 15.0
-FORGET_WORKER_SECONDS = 86_400.0
 
 _UNHEARD = (
     select(Job.id)
@@ -122,24 +121,3 @@ class Sweeping(Endings):
             for one in stored
             if one.attempt not in running and (one.upload or one.location not in named)
         ]
-
-    def greet(self, worker_id: str, slots: int) -> None:
-        """Note that a worker is there."""
-        seen = self._session.scalar(
-            update(Worker)
-            .where(Worker.id == worker_id)
-            .values(seen_at=clock())
-            .returning(Worker.id)
-            .execution_options(synchronize_session=False)
-        )
-        if seen is None:
-            self._session.execute(
-                insert(Worker).values(
-                    id=worker_id, slots=slots, started_at=clock(), seen_at=clock()
-                )
-            )
-        self._session.execute(delete(Worker).where(Worker.seen_at < clock(-FORGET_WORKER_SECONDS)))
-
-    def part(self, worker_id: str) -> None:
-        """Note that a worker has ended."""
-        self._session.execute(delete(Worker).where(Worker.id == worker_id))

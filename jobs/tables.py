@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from jobs.operating import SweeperRound, Tally, TrainerLog, Worker
 from jobs.schema import Number, Table
 from jobs.states import ACTIVE, TERMINAL, AttemptStatus, Status
 from jobs.tenants import DEFAULT_PROJECT, DEFAULT_QUEUE, ApiKey, AuditEntry, Project
@@ -32,7 +33,10 @@ __all__ = [
     "MetricView",
     "Project",
     "StatusChange",
+    "SweeperRound",
     "Table",
+    "Tally",
+    "TrainerLog",
     "Worker",
 ]
 
@@ -286,14 +290,3 @@ class Artifact(Table):
         CheckConstraint("size_bytes >= 0", "size_not_negative"),
         CheckConstraint("length(sha256) = 64", "sha256_complete"),
     )
-
-
-class Worker(Table):
-    """A worker process that is, or lately was, there."""
-
-    __tablename__ = "workers"
-
-    id: Mapped[str] = mapped_column(String(128), primary_key=True)
-    slots: Mapped[int] = mapped_column(Integer)
-    started_at: Mapped[datetime]
-    seen_at: Mapped[datetime]

@@ -8,11 +8,14 @@ import threading
 
 from jobs.database import UNREACHABLE, open_database
 from jobs.errors import JobError
+from jobs.logs import set_up_logging
 from jobs.queue import Bell
+from jobs.secrecy import hide_environment
 from jobs.settings import Settings
 from jobs.stores import open_store, prepare_store
+from jobs.sweeper import SweeperThread
+from jobs.traces import set_up_traces
 from worker.collector import Collector
-from worker.sweeper import Sweeper
 from worker.tasks import run_worker
 
 CONFIGURATION_ERROR = 78
@@ -27,10 +30,9 @@ def main() -> int:
     parser.add_argument("what", nargs="?", choices=["worker", "sweeper"], default="worker")
     arguments = parser.parse_args()
     settings = Settings()
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    set_up_logging(settings, arguments.what)
+    hide_environment()
+    set_up_traces(arguments.what)
     try:
         return run_sweeper(settings) if arguments.what == "sweeper" else run_worker(settings)
     except UNREACHABLE as error:
@@ -56,19 +58,13 @@ def run_sweeper(settings: Settings) -> int:
     prepare_store(store)
     with open_database(settings) as database:
         bell = Bell(settings)
-        sweeper = Sweeper(settings, database, bell)
+        sweeper = SweeperThread(settings, database, bell)
         collector = Collector(settings, database, store)
-        threads = [
-            threading.Thread(target=run, args=(stop,), name=name, daemon=True)
-            for name, run in (("sweeper", sweeper.run), ("collector", collector.run))
-        ]
-        for thread in threads:
-            thread.start()
+        # Not waited for: a store may hang, and what was about to be removed, the next one removes.
+        threading.Thread(target=collector.run, args=(stop,), name="collector", daemon=True).start()
         signal.sigwait(ends)
         stop.set()
-        threads[
-            0
-        ].join()  # a store may hang, and what was about to be removed, the next one removes
+        sweeper.close()
         bell.close()
     return 0
 

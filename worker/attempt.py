@@ -17,6 +17,7 @@ from jobs.database import Database
 from jobs.endings import PAUSED, Ending, Failure
 from jobs.errors import ArtifactRefused, JobError, LeaseLost, StoreFull, StoreUnavailable
 from jobs.leases import Claim, Wish
+from jobs.logs import bind
 from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.states import Status
@@ -36,6 +37,8 @@ from worker.heart import Heart
 from worker.keeper import Keeper
 from worker.patience import insist
 from worker.report import Report
+from worker.tracing import AttemptTrace
+from worker.trainer_log import TrainerLog
 from worker.workdir import prepare_workdir
 
 TICK_SECONDS = 0.1
@@ -62,19 +65,28 @@ class Supervisor:
 
         The calling thread must live on until it returns: a cold child dies with the thread.
         """
+        request_id = claim.origin.get("request_id")
+        bind(job_id=claim.job_id, attempt=claim.attempt, request_id=request_id)
         log.info("attempt %d of %s begins", claim.attempt, claim.job_id)
         try:
-            with Heart(self.database, claim, self.settings.lease_seconds) as heart:
-                _Attempt(self, claim, heart).run()
+            with (
+                Heart(self.database, claim, self.settings.lease_seconds) as heart,
+                AttemptTrace(claim) as trace,
+            ):
+                _Attempt(self, claim, heart, trace).run()
         except LeaseLost as error:
             log.warning("%s", error)
         except Exception:
             # The lease runs out, and the job is taken up again by a sweeper.
             log.exception("attempt %d of %s was given up", claim.attempt, claim.job_id)
+        finally:
+            bind(job_id=None, attempt=None, request_id=None)
 
 
 class _Attempt:
-    def __init__(self, supervisor: Supervisor, claim: Claim, heart: Heart) -> None:
+    def __init__(
+        self, supervisor: Supervisor, claim: Claim, heart: Heart, trace: AttemptTrace
+    ) -> None:
         self._settings = supervisor.settings
         self._database = supervisor.database
         self._store = supervisor.store
@@ -83,7 +95,9 @@ class _Attempt:
         self._keeper = supervisor.keeper
         self._claim = claim
         self._heart = heart
-        self._report = Report(self._database, claim)
+        self._trace = trace
+        self._report = Report(self._database, claim, trace.hear)
+        self._log = TrainerLog(self._database, claim)
         self._stopped: str | None = None
         self._kill_at: float | None = None
         limit = claim.max_runtime_seconds
@@ -103,6 +117,7 @@ class _Attempt:
             self._release(Ending("cannot_start", failure), counted=True)
             return
         self._report.flush(in_vain=self._heart.lost.is_set)
+        self._log.keep(in_vain=self._heart.lost.is_set)
         self._end(conclude(code, self._stopped, self._report), workdir)
 
     def _train(self, workdir: Path) -> int:
@@ -116,7 +131,7 @@ class _Attempt:
             # Two trainers with as many threads as cores are slower than one after the other.
             "max_threads": max(1, usable_cores() // self._settings.slots),
         }
-        with Child(self._command, order, workdir, self._keeper) as child:
+        with Child(self._command, order, workdir, self._keeper, self._log.take) as child:
             self._report.is_warm = child.is_warm
             try:
                 self._follow(child)
@@ -130,6 +145,7 @@ class _Attempt:
             for line in lines:
                 self._report.take(line)
             told = self._report.flush_if_due()
+            self._log.keep_if_due()
             self._heed(child, told)
 
     def _heed(self, child: Child, told: Wish | None) -> None:
@@ -164,6 +180,7 @@ class _Attempt:
 
     def _end(self, conclusion: Conclusion, workdir: Path) -> None:
         ending, deliveries = conclusion.ending, list[tuple[Delivery, str]]()
+        self._trace.conclude(ending.reason, failed=ending.failure is not None)
         if conclusion.status is None:
             self._release(ending, counted=conclusion.counted)
             return

@@ -16,7 +16,6 @@ from typing import Any, Protocol, Self
 
 from worker.environment import bare_environment
 from worker.keeper import Ends, Keeper
-from worker.workdir import LOG
 
 TRAINER = (sys.executable, "-P", "-m", "worker.trainer")
 MAX_LINE_BYTES = 8 << 20
@@ -58,8 +57,11 @@ class Child:
         order: Mapping[str, Any],
         workdir: Path,
         keeper: Keeper | None = None,
+        overhear: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         """Have the keeper's nursery fork it, or else start the command; hand it the order.
+
+        What it writes to its standard output and error is overheard.
 
         Raises:
             OSError: it cannot be started.
@@ -83,6 +85,7 @@ class Child:
         process = forked or self._begin(start, order, workdir)
         assert process is not None  # noqa: S101  # only a nursery can be missing
         self._process = process
+        self._overhear = overhear
         self._buffer = bytearray()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._lines, selectors.EVENT_READ)
@@ -92,23 +95,24 @@ class Child:
     ) -> Process | None:
         """Start a process on pipes of its own; a late one of an earlier try reads none of these."""
         self._lines, events = os.pipe()
+        self._words, log = os.pipe()
         stdin, ordering = os.pipe()
         process = None
         try:
-            with (workdir / LOG).open("ab") as log:
-                process = start(Ends(order=stdin, events=events, log=log.fileno(), workdir=workdir))
+            process = start(Ends(order=stdin, events=events, log=log, workdir=workdir))
         finally:
-            os.close(events)
-            os.close(stdin)
+            for theirs in (events, log, stdin):
+                os.close(theirs)
             if process is None:
-                os.close(ordering)
-                os.close(self._lines)
+                for ours in (ordering, self._lines, self._words):
+                    os.close(ours)
         if process is None:
             return None
-        os.set_blocking(self._lines, False)  # the standard library's signature
-        with contextlib.suppress(AttributeError, OSError):
-            # Room for some minutes of events, so that a slow database does not hold up a training.
-            fcntl.fcntl(self._lines, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        for end in (self._lines, self._words):
+            os.set_blocking(end, False)  # the standard library's signature
+            with contextlib.suppress(AttributeError, OSError):
+                # Room for some minutes of events: a slow database must not hold up a training.
+                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         with contextlib.suppress(BrokenPipeError), os.fdopen(ordering, "wb") as pipe:
             pipe.write(json.dumps(order).encode())
         return process
@@ -124,12 +128,13 @@ class Child:
         Raises:
             BrokenStoryError: a line is longer than any event.
         """
+        self.listen()
         if self._ended():
             # Whatever it had started holds the pipe open, and must go with it.
             self.kill()
-            came = b"".join(iter(self._read, b""))
+            came = b"".join(iter(lambda: _read(self._lines), b""))
         elif self._selector.select(timeout):
-            came = self._read()
+            came = _read(self._lines)
         else:
             return []
         if not came:
@@ -143,11 +148,13 @@ class Child:
             raise BrokenStoryError(f"a line is longer than {MAX_LINE_BYTES} bytes")
         return whole
 
-    def _read(self) -> bytes:
-        try:
-            return os.read(self._lines, _READ_BYTES)
-        except BlockingIOError:
-            return b""
+    def listen(self) -> None:
+        """Take in what it wrote to its standard output and error, at most a pipe full."""
+        for _ in range(PIPE_BYTES // _READ_BYTES):
+            written = _read(self._words)
+            if not written:
+                return
+            self._overhear(written)
 
     def ask_to_stop(self) -> None:
         """Ask the child to save and to exit."""
@@ -165,9 +172,12 @@ class Child:
         """Return the exit code, or minus the signal; a child that takes longer is killed."""
         deadline = time.monotonic() + timeout
         while not self._ended() and time.monotonic() < deadline:
+            self.listen()  # one that waits for room to write cannot end
             time.sleep(0.01)
         self.kill()
-        return self._process.wait()
+        code = self._process.wait()
+        self.listen()
+        return code
 
     def _ended(self) -> bool:
         if self._process.returncode is not None:
@@ -191,3 +201,11 @@ class Child:
         self._process.wait()
         self._selector.close()
         os.close(self._lines)
+        os.close(self._words)
+
+
+def _read(pipe: int) -> bytes:
+    try:
+        return os.read(pipe, _READ_BYTES)
+    except BlockingIOError:
+        return b""

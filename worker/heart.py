@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from jobs.database import Database
 from jobs.errors import LeaseLost
 from jobs.leases import Claim, Wish
+from jobs.logs import bind
 from jobs.repository import Repository
 
 BEATS_PER_LEASE = 6
@@ -39,6 +40,7 @@ class Heart(threading.Thread):
 
     def run(self) -> None:
         """Beat, a sixth of the lease time apart."""
+        bind(job_id=self._claim.job_id, attempt=self._claim.attempt)
         usual = self._lease_seconds / BEATS_PER_LEASE
         pause = usual
         while not self._stopped.wait(pause):

@@ -26,10 +26,16 @@ log = logging.getLogger(__name__)
 class Report:
     """What one attempt has told so far; the ledger has it up to the last flush."""
 
-    def __init__(self, database: Database, claim: Claim) -> None:
-        """Start with nothing told."""
+    def __init__(
+        self,
+        database: Database,
+        claim: Claim,
+        hear: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:
+        """Start with nothing told; `hear` is told each event as well."""
         self._database = database
         self._claim = claim
+        self._hear = hear
         self._waiting: list[dict[str, Any]] = []
         self._sending: list[dict[str, Any]] = []
         self._batch = 0
@@ -58,6 +64,7 @@ class Report:
         if event is None:
             return
         self.heard_at = time.monotonic()
+        self._hear(event)
         match event["type"]:
             case "run.finished":
                 self.finished = True

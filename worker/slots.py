@@ -4,17 +4,16 @@ It knows no Celery: a bell, from wherever, only makes it look at once instead of
 """
 
 import logging
-import os
-import socket
 import threading
-import uuid
 from collections.abc import Callable
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.database import Database
+from jobs.ids import new_process_id
 from jobs.leases import MANY_GPUS, Claim
+from jobs.logs import bind
 from jobs.repository import Repository
 from jobs.settings import Settings
 from worker.attempt import Supervisor
@@ -23,11 +22,6 @@ AWAY_SECONDS = 2.0
 GREET_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
-
-
-def new_worker_id() -> str:
-    """Return a name that no other worker process has, now or later."""
-    return f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 class Slots:
@@ -41,7 +35,7 @@ class Slots:
         start: Callable[[Callable[[], None]], object],
     ) -> None:
         """Run attempts through `start`, which calls its argument in a thread of its own."""
-        self.worker_id = new_worker_id()
+        self.worker_id = new_process_id()
         self._settings = settings
         self._database = database
         self._supervisor = supervisor
@@ -96,6 +90,7 @@ class Slots:
         return begun
 
     def _run(self, claim: Claim) -> None:
+        bind(worker=self.worker_id)
         try:
             self._supervisor.run(claim)
         finally:

@@ -12,22 +12,26 @@ from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 from celery import bootsteps
-from celery.signals import worker_shutting_down
+from celery.apps import worker as celery_worker
+from celery.signals import setup_logging, worker_shutting_down
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
 from jobs.artifacts import ArtifactStore
 from jobs.database import Database, open_database
 from jobs.doorbell import Doorbell
+from jobs.errors import Unfit
+from jobs.logs import bind
 from jobs.queue import QUEUE, WAKE, Bell, create_queue
 from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.stores import open_store, prepare_store
+from jobs.sweeper import Sweeper
 from worker.attempt import Supervisor
 from worker.collector import Collector
 from worker.keeper import Keeper
+from worker.machine import about, free_bytes, too_old
 from worker.slots import GREET_SECONDS, Slots
-from worker.sweeper import Sweeper
 
 LISTEN_SECONDS = 0.1
 
@@ -35,6 +39,7 @@ log = logging.getLogger(__name__)
 _bootsteps = cast("Any", bootsteps)
 _state = cast("Any", state)
 _shutting_down = cast("Any", worker_shutting_down)
+_setup_logging = cast("Any", setup_logging)
 
 
 class EngineRoom:
@@ -118,13 +123,16 @@ class EngineRoom:
                 self.wake()
 
     def _greet(self, worker_id: str) -> None:
+        bind(worker=worker_id)
+        machine = about()
         while True:
             try:
                 with self._database.write() as session:
                     if self.draining.is_set():
                         Repository(session).part(worker_id)
                         return
-                    Repository(session).greet(worker_id, self.settings.slots)
+                    told = {**machine, "free_bytes": free_bytes(self.settings.data)}
+                    Repository(session).greet(worker_id, self.settings.slots, told)
             except Exception as error:  # noqa: BLE001  # being listed is no condition for working
                 log.warning("could not greet: %s", type(error).__name__)
                 if self.draining.is_set():
@@ -179,6 +187,14 @@ class BrokerlessConsumer(UnshakenConsumer):
             time.sleep(LISTEN_SECONDS)
 
 
+def _leave_logging(**_: object) -> None:
+    """Answer Celery's question who sets up the logs: `jobs.logs` does."""
+
+
+def _say_nothing(*_: object) -> None:
+    """Stand in for Celery's printing."""
+
+
 def create_worker_app(settings: Settings, room: EngineRoom) -> Any:
     """Return the Celery app of a worker process: the bell's task, and the engine room."""
     app = create_queue(settings)
@@ -192,6 +208,8 @@ def create_worker_app(settings: Settings, room: EngineRoom) -> Any:
         room.wake()
 
     app.steps["worker"].add(type("Room", (RoomStep,), {"room": room}))
+    # Whoever answers this signal has set up the logs; Celery then leaves them alone.
+    _setup_logging.connect(_leave_logging, weak=False)
     # Sent from the signal handler, at once: the stop of the steps comes later.
     _shutting_down.connect(room.hear_shutdown, weak=False)
     return app
@@ -202,13 +220,20 @@ def run_worker(settings: Settings) -> int:
 
     Raises:
         StoreMisconfigured: the artifact store could never take a file.
+        Unfit: trainers cannot be run here.
     """
+    if reason := too_old():
+        raise Unfit(reason, hint="install what a trainer needs: 'stillhouse-server[train]'")
+    if settings.log_format == "json":
+        # What Celery's signal handlers print, past all logs, is no entry of one.
+        cast("Any", celery_worker).safe_say = _say_nothing
     store = open_store(settings)
     prepare_store(store)
     with open_database(settings) as database:
         app = create_worker_app(settings, EngineRoom(settings, database, store))
         app.worker_main(
             [
+                "--quiet",  # its banner is no line of a log
                 "worker",
                 "--pool=threads",
                 f"--concurrency={settings.slots}",

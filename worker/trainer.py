@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -53,6 +54,8 @@ def main() -> int:
 
 def train(parent: int, events_fd: int) -> int:
     """Carry out the order on stdin as a child of `parent`; return the exit code."""
+    # What is in its memory, gigabytes and maybe people's images, is for no file.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     # Before anything slow is imported, so that neither signal can come too early.
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signum, _frame: stop.set())

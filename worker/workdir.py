@@ -10,8 +10,6 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-LOG = "trainer.log"
-
 
 def prepare_workdir(work: Path, job_id: str, attempt: int, resume_from: Iterable[int]) -> Path:
     """Make the attempt's folder out of the newest earlier one that is on this machine.
@@ -34,7 +32,7 @@ def prepare_workdir(work: Path, job_id: str, attempt: int, resume_from: Iterable
 
 def _take_over(source: Path, target: Path) -> None:
     for path in source.iterdir():
-        if path.suffix == ".tmp" or path.name == LOG or path.is_symlink():
+        if path.suffix == ".tmp" or path.is_symlink():
             continue
         if path.is_dir():
             (target / path.name).mkdir()

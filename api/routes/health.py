@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -12,9 +11,11 @@ from starlette.responses import PlainTextResponse, Response
 
 from api import views
 from api.answers import problems, send
+from api.condition import Health, Queue, Worker
 from api.dependencies import HouseLedger, Ledger, OpenHouse
+from api.exposition import VERSION
 from api.problems import Problem
-from api.schemas import Check, FieldError, Health, ListBody, Queue, Worker
+from api.schemas import FieldError, ListBody
 from jobs.states import ACTIVE, Status
 
 router = APIRouter(tags=["operations"])
@@ -26,19 +27,19 @@ _NO_STORE: Final = {"Cache-Control": "no-store"}
 @router.get("/livez", operation_id="live", response_model=Health)
 def live() -> Response:
     """Say that the process answers; nothing else is asked."""
-    return send(Health(status="ok"), headers=_NO_STORE)
+    return send(Health(status="ok", version=VERSION), headers=_NO_STORE)
 
 
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", operation_id="ready", response_model=Health, responses=problems())
 def ready(house: OpenHouse) -> Response:
-    """Say whether the database, the artifact store and, where one is named, the broker are there.
+    """Say whether all is there that the server needs.
 
-    Without its broker the server still takes jobs; they only start later.
+    That is the database, the artifact store, room in the data folder, a sweeper that has lately
+    been through, and the broker, where one is named. Without its broker the server still takes
+    jobs; they only start later.
     """
-    checks = [_check("database", house.database.ping), _check("store", house.store.ping)]
-    if house.settings.rings:
-        checks.append(_check("broker", house.bell.ping))
+    checks = list(house.readiness.checks())
     red = [check for check in checks if not check.ok]
     if red:
         raise Problem(
@@ -53,16 +54,7 @@ def ready(house: OpenHouse) -> Response:
             ],
             headers={"Retry-After": "5"},
         )
-    return send(Health(status="ok", checks=checks), headers=_NO_STORE)
-
-
-def _check(name: str, ask: Callable[[], None]) -> Check:
-    try:
-        ask()
-    except Exception as error:  # noqa: BLE001 - whatever a driver raises, the check is red
-        # The text of a driver's error may hold addresses and passwords; its class does not.
-        return Check(name=name, ok=False, detail=f"does not answer ({type(error).__name__})")
-    return Check(name=name, ok=True, detail="ok")
+    return send(Health(status="ok", version=VERSION, checks=checks), headers=_NO_STORE)
 
 
 @router.get(
@@ -96,6 +88,7 @@ def list_workers(house: Ledger) -> Response:
                 seen_at=row.seen_at,
                 slots=row.slots,
                 alive=row.seen_at >= oldest,
+                about=row.about,
             )
             for row in rows
         ]

@@ -11,8 +11,10 @@ import typer
 from stillhouse import exits
 from stillhouse.commands.access import audit, keys, projects, whoami
 from stillhouse.commands.catalogue import methods
+from stillhouse.commands.doctor import doctor
 from stillhouse.commands.files import download, report
 from stillhouse.commands.jobs import list_jobs, show
+from stillhouse.commands.logs import logs
 from stillhouse.commands.submit import submit
 from stillhouse.commands.teacher_caches import teacher_caches
 from stillhouse.commands.up import up
@@ -32,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(rich_help_panel="Server")(up)
+app.command(rich_help_panel="Server")(doctor)
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(submit)
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(watch)
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(wait)
@@ -39,6 +42,7 @@ app.command("list", rich_help_panel="Jobs")(list_jobs)
 app.command(rich_help_panel="Jobs")(show)
 for _verb in (cancel, pause, resume, retry, clone, label, delete):
     app.command(rich_help_panel="Jobs")(_verb)
+app.command(rich_help_panel="Jobs")(logs)
 app.command(rich_help_panel="Results")(download)
 app.command(rich_help_panel="Results")(report)
 app.command(rich_help_panel="Catalogue")(methods)

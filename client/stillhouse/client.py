@@ -32,6 +32,7 @@ from stillhouse.bodies import (
 )
 from stillhouse.download import Fetch, Received
 from stillhouse.errors import SpecError, WaitTimedOut
+from stillhouse.operations import Operations
 from stillhouse.stream import Following
 from stillhouse.teacher_caches import TeacherCaches
 from stillhouse.transport import Transport
@@ -74,6 +75,7 @@ class Client(Verbs):
         )
         super().__init__(Transport(self._http, patience_seconds))
         self.teacher_caches = TeacherCaches(self._transport)
+        self.operations = Operations(self._transport)
         self.access = Access(self._transport)
 
     @property

@@ -13,7 +13,7 @@ from jobs.database import Database
 from jobs.queue import Bell
 from jobs.repository import Repository
 from jobs.settings import Settings
-from worker.sweeper import Sweeper
+from jobs.sweeper import Sweeper
 
 NOBODY = "redis://127.0.0.1:1/0"
 

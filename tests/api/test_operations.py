@@ -12,26 +12,34 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
 from servers import Redis
 from stage_worker import StageWorker
 
 from api import problems
 from api.app import create_app
+from api.exposition import VERSION
 from jobs import errors as ledger
+from jobs.database import Database
+from jobs.endings import REASONS, Ending
+from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.states import CLIENT_VERBS
 from kdcore import errors as engine
+from worker import conclusion
 
 ROOT = Path(__file__).parents[2]
 SPEC = {"teacher": "plain_cnn", "student": "mlp", "data": "digits"}
 
 
 def test_a_server_with_all_it_needs_is_alive_and_ready(client: TestClient) -> None:
-    assert client.get("/livez").json() == {"status": "ok", "checks": []}
+    assert client.get("/livez").json() == {"status": "ok", "version": VERSION, "checks": []}
     ready = client.get("/readyz").json()
     assert [(check["name"], check["ok"]) for check in ready["checks"]] == [
         ("database", True),
         ("store", True),
+        ("data", True),
+        ("sweeper", True),
     ]
     assert client.head("/readyz").status_code == 200
 
@@ -128,6 +136,103 @@ def test_prometheus_reads_jobs_workers_and_requests(
     assert "nope" not in text
 
 
+def test_the_exposition_is_what_prometheus_reads_with_conventional_names(
+    client: TestClient, submit: Callable[..., str], worker: StageWorker, database: Database
+) -> None:
+    worker.greet()
+    submit()
+    worker.begin()
+    with database.write() as session:
+        Repository(session).release(
+            worker.claimed.job_id,
+            worker.claimed.attempt,
+            Ending("a word of nobody's"),
+            counted=False,
+            retry_seconds=0,
+        )
+    response = client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    families = {family.name: family for family in text_string_to_metric_families(response.text)}
+    ours = {name: family for name, family in families.items() if name.startswith("stillhouse")}
+    for name, family in ours.items():
+        assert family.documentation, name
+        assert re.fullmatch(r"stillhouse(_[a-z]+)*", name), name
+        for sample in family.samples:
+            counts = family.type == "counter"
+            assert sample.name.endswith("_total") is counts, sample
+            assert not counts or sample.value >= 0
+    timed = [name for name, family in ours.items() if family.type == "histogram"]
+    assert all(name.endswith("_seconds") for name in timed)
+    assert set(timed) == {
+        "stillhouse_queue_wait_seconds",
+        "stillhouse_attempt_duration_seconds",
+        "stillhouse_http_request_duration_seconds",
+    }
+    for name in timed:
+        for sample in ours[name].samples:
+            if sample.labels.get("le") == "+Inf":
+                labels = {key: value for key, value in sample.labels.items() if key != "le"}
+                (count,) = [
+                    one.value
+                    for one in ours[name].samples
+                    if one.name == f"{name}_count" and one.labels == labels
+                ]
+                assert count == sample.value
+    attempts = {one.labels["reason"]: one.value for one in ours["stillhouse_attempts"].samples}
+    assert attempts == {"other": 1.0}
+    durations = ours["stillhouse_attempt_duration_seconds"].samples
+    assert {one.labels["outcome"] for one in durations} == {"failed"}
+    (waits,) = [
+        one.value
+        for one in ours["stillhouse_queue_wait_seconds"].samples
+        if one.name.endswith("_count")
+    ]
+    assert waits == 1.0
+    assert ours["stillhouse_worker_slots"].samples[0].value == 1.0
+    assert {"stillhouse_teacher_cache_bytes", "stillhouse_last_sweep_timestamp_seconds"} <= set(
+        ours
+    )
+
+
+def test_no_client_can_make_a_label(client: TestClient, submit: Callable[..., str]) -> None:
+    def labels() -> set[tuple[str, ...]]:
+        families = text_string_to_metric_families(client.get("/metrics").text)
+        return {
+            (sample.name, *map(str, sample.labels.items()))
+            for family in families
+            for sample in family.samples
+        }
+
+    def visit(number: int) -> None:
+        word = f"w{number}"
+        submit(name=word, labels={word: word})
+        client.get(f"/v1/jobs/{word}")
+        client.get(f"/{word}", headers={"X-Request-ID": word, "User-Agent": word})
+        client.request(word.upper(), "/v1/jobs")
+        client.get("/v1/jobs", params={"status": word})
+        client.get("/livez", headers={"Host": f"{word}.example"})
+        client.get(f"/v1/methods/{word}")
+        client.get("/v1/jobs", params={"label": word})
+
+    visit(0)
+    labels()
+    before = labels()
+    for number in range(1, 20):
+        visit(number)
+    assert labels() == before
+    assert not any("w1" in word for sample in before for word in sample)
+
+
+def test_every_word_that_an_attempt_can_end_with_is_known() -> None:
+    words = {
+        value
+        for name, value in vars(conclusion).items()
+        if name.isupper() and isinstance(value, str)
+    }
+    assert words <= REASONS
+    assert conclusion.RETRYABLE <= REASONS
+
+
 def test_workers_and_queue_are_told(
     client: TestClient, submit: Callable[..., str], worker: StageWorker
 ) -> None:
@@ -202,7 +307,7 @@ def test_every_error_of_the_ledger_and_the_engine_has_its_status() -> None:
     for module, parent in ((ledger, ledger.JobError), (engine, engine.KdcoreError)):
         for kind in vars(module).values():
             if isinstance(kind, type) and issubclass(kind, parent) and kind is not parent:
-                if kind is ledger.LeaseLost:
+                if kind in {ledger.LeaseLost, ledger.Unfit}:
                     continue  # a worker's alone
                 assert any(issubclass(kind, known) for known, _ in problems.STATUSES), kind
 

@@ -52,3 +52,9 @@ def test_a_relative_folder_is_the_same_for_every_process(
     settings = Settings(data=Path("here"))
     monkeypatch.chdir("/")
     assert settings.data == tmp_path / "here"
+
+
+def test_every_setting_stands_in_the_documentation() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    for name in Settings.model_fields:
+        assert f"`STILLHOUSE_{name.upper()}`" in told

@@ -66,6 +66,12 @@ def train(parent: int, events_fd: int) -> int:  # noqa: C901, PLR0912, PLR0915  
         helper = [sys.executable, "-c", "import time; time.sleep(600)"]
         pid = subprocess.Popen(helper, close_fds=False).pid
         (workdir / "helper.pid").write_text(str(pid))
+    if "say" in script:
+        os.write(2, script["say"].encode())
+    for _ in range(script.get("noise", 0)):
+        os.write(2, b"x" * 99 + b"\n")
+    if "noise" in script:
+        os.write(2, b"last words\n")
     saved = workdir / "state.json"
     state = json.loads(saved.read_text()) if saved.exists() else {"step": 0, "hash": "start"}
     total = script.get("steps", 5)

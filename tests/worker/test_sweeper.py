@@ -10,7 +10,7 @@ from jobs.endings import Ending
 from jobs.queue import Bell
 from jobs.repository import Repository
 from jobs.settings import Settings
-from worker.sweeper import Sweeper
+from jobs.sweeper import Sweeper
 
 LEASE = 60.0
 

@@ -10,7 +10,7 @@ from worker.workdir import prepare_workdir
 
 def test_the_newest_earlier_attempt_is_taken_over_without_its_loose_ends(tmp_path: Path) -> None:
     first = prepare_workdir(tmp_path, "job", 1, [])
-    for name in ("stages/teacher.json", "checkpoints/s/step-1/state.pt", "x.tmp", "trainer.log"):
+    for name in ("stages/teacher.json", "checkpoints/s/step-1/state.pt", "x.tmp"):
         (first / name).parent.mkdir(parents=True, exist_ok=True)
         (first / name).write_text(name)
     (first / "checkpoints" / "s" / "step-2.tmp").mkdir()

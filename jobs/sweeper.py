@@ -14,6 +14,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.database import Database
+from jobs.ids import new_process_id
 from jobs.queue import Bell
 from jobs.repository import Repository
 from jobs.settings import Settings
@@ -37,6 +38,7 @@ class Sweeper:
         self._database = database
         self._bell = bell
         self._clock = clock
+        self._name = new_process_id()
         self._seen: dict[Lease, float] = {}
         self._last_contact = clock()
 
@@ -70,6 +72,8 @@ class Sweeper:
             if now - since >= self._settings.lease_seconds:
                 self._free(lease)
         self._ring()
+        with self._database.write() as session:
+            Repository(session).note_sweep(self._name)
 
     def _longest_gap(self) -> float:
         # Longer than this without a look, and workers may have been cut off as well.
@@ -93,3 +97,22 @@ class Sweeper:
         for job_id in due:
             if not self._bell.ring(job_id):
                 break
+
+
+class SweeperThread:
+    """A sweeper at work in a thread of its own."""
+
+    def __init__(self, settings: Settings, database: Database, bell: Bell) -> None:
+        """Begin at once."""
+        self._stop = threading.Event()
+        sweeper = Sweeper(settings, database, bell)
+        self._thread = threading.Thread(
+            target=sweeper.run, args=(self._stop,), name="sweeper", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let it finish what it is at, and end."""
+        self._stop.set()
+        # A database that never answers must not hold up the end of the process.
+        self._thread.join(5.0)

@@ -1,0 +1,49 @@
+"""How the house is, as clients see it: its parts, its workers, its queue."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import JsonValue
+
+from api.schemas import Body
+
+
+class Worker(Body):
+    """A worker that was seen lately."""
+
+    id: str
+    started_at: datetime
+    seen_at: datetime
+    slots: int
+    alive: bool
+    """True where it reported within the lease time."""
+    about: dict[str, JsonValue] | None
+    """What it computes with: its version, those of its packages, GPUs, cores."""
+
+
+class Queue(Body):
+    """How many jobs there are in each status."""
+
+    object: Literal["queue"] = "queue"
+    counts: dict[str, int]
+    waiting: int
+    running: int
+
+
+class Check(Body):
+    """One thing that the server needs, and whether it is there."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Health(Body):
+    """Whether the server can do its work."""
+
+    status: Literal["ok", "unavailable"]
+    version: str
+    """Of the server."""
+    checks: list[Check] = []

@@ -1,0 +1,92 @@
+"""What operators ask a server: how it is, who works for it, what trainers wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NotRequired, TypedDict, cast
+from urllib.parse import quote
+
+from stillhouse.errors import ApiError
+from stillhouse.transport import Transport
+
+
+class Check(TypedDict):
+    """One thing that the server needs, and whether it is there."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Worker(TypedDict):
+    """A worker that was seen lately."""
+
+    id: str
+    started_at: str
+    seen_at: str
+    slots: int
+    alive: bool
+    about: NotRequired[dict[str, Any] | None]
+    """What it computes with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A server that answers."""
+
+    version: str
+    clock_ahead_seconds: float | None
+    """How far its clock is before this machine's, to a second; None where it does not say."""
+
+
+class Operations:
+    """The server's own affairs."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Ask over `transport`."""
+        self._transport = transport
+
+    def pulse(self) -> Pulse:
+        """Whether the server answers, its version and its clock.
+
+        Raises:
+            Unreachable: no usable answer within the patience.
+        """
+        before = datetime.now(UTC)
+        response = self._transport.request("GET", "/livez")
+        between = before + (datetime.now(UTC) - before) / 2
+        body = cast("dict[str, object]", response.json())
+        ahead: float | None = None
+        if told := response.headers.get("date"):
+            # It says whole seconds, cut off: half of one is the best guess of what is missing.
+            ahead = (parsedate_to_datetime(told) - between).total_seconds() + 0.5
+        return Pulse(str(body.get("version", "")), ahead)
+
+    def ready(self) -> list[Check]:
+        """What the server needs: all of it where it is ready, what is missing where it is not."""
+        try:
+            response = self._transport.request("GET", "/readyz")
+        except ApiError as error:
+            missing = [
+                Check(name=field.parameter or "", ok=False, detail=field.message)
+                for field in error.errors
+            ]
+            if error.code != "not_ready" or not missing:
+                raise
+            return missing
+        return cast("list[Check]", response.json()["checks"])
+
+    def workers(self) -> list[Worker]:
+        """The workers that are there, and those that lately were."""
+        response = self._transport.request("GET", "/v1/workers")
+        return cast("list[Worker]", response.json()["data"])
+
+    def logs(self, job_id: str, *, attempt: int | None = None, tail: int = 1000) -> str:
+        """The last lines that the job's trainers wrote; each attempt begins with its own line."""
+        params: dict[str, str | int] = {"tail": tail}
+        if attempt is not None:
+            params["attempt"] = attempt
+        path = f"/v1/jobs/{quote(job_id, safe='')}/logs"
+        return self._transport.request("GET", path, params=params).text

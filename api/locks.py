@@ -47,6 +47,9 @@ class _Lately(Generic[_Answer]):
         known = self._known.get(name)
         if known is not None and now - known[0] < FRESH_SECONDS:
             return known[1]
+        if known is not None:
+            # Whoever comes meanwhile takes the old answer: one question at a time is enough.
+            self._known[name] = (now, known[1])
         try:
             answer = await run_in_threadpool(self._ask, name)
         except UNREACHABLE:

@@ -127,8 +127,7 @@ def _do(house: Town, told: Told, fault: Fault, rng: random.Random, second: float
 def _count(house: Town, told: Told, calm: dict[str, str]) -> None:
     ours = Job.id.not_in(list(calm.values()))
     with house.database.read() as session:
-        statuses = select(Job.status, func.count()).where(ours).group_by(Job.status)
-        told.statuses = dict(session.execute(statuses).tuples().all())
+        told.statuses = dict(Counter(session.scalars(select(Job.status).where(ours))))
         reasons = session.scalars(
             select(Attempt.reason).where(Attempt.job_id.not_in(list(calm.values())))
         )

@@ -64,6 +64,11 @@ class Resident:
             log.seek(self._begins)
             return SIGNS[self.name.partition("-")[0]].encode() in log.read()
 
+    def bury(self) -> None:
+        """Wait for the end of one that was killed."""
+        if self._process is not None:
+            self._process.wait()
+
     def end(self, signum: signal.Signals, away_seconds: float) -> list[psutil.Process]:
         """Send a signal that ends it, to be away for a while; return who must go with it."""
         process = self.process
@@ -118,6 +123,8 @@ class Residents:
     def close(self) -> list[str]:
         """Kill everybody; return who outlived that."""
         families = [one.end(signal.SIGKILL, 1e9) for one in self.all.values()]
+        for resident in self.all.values():
+            resident.bury()
         return left([process for family in families for process in family], FAREWELL_SECONDS)
 
 

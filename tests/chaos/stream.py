@@ -33,6 +33,8 @@ KINDS: dict[str, dict[str, Any]] = {
 """Each is deterministic on a CPU: whatever happens to it, its files must come out the same."""
 VERBS = (Verb.CANCEL, Verb.PAUSE, Verb.RESUME, Verb.RETRY)
 PATIENCE_SECONDS = 600.0
+LISTENS_SECONDS = 60.0
+"""How long a listener waits for a server that is gone; what it was told until then counts."""
 AHEAD = 6
 """Jobs that have not ended at any time."""
 
@@ -104,7 +106,7 @@ class Stream:
         numbers = self.heard[job_id] = []
 
         def listen() -> None:
-            with self.client() as client, contextlib.suppress(StillhouseError):
+            with self.client(LISTENS_SECONDS) as client, contextlib.suppress(StillhouseError):
                 # Progress is told without a number, and not kept.
                 told = (event["seq"] for event in client.watch(job_id))
                 numbers.extend(number for number in told if number is not None)

@@ -21,7 +21,7 @@ NOT_ITS_FAULT = frozenset({"lost", "preempted"})
 PAUSED = "paused"
 """Reason of an attempt that ended because a client wanted the job paused."""
 _WORDS = """
-finished cancelled paused preempted lost crashed hang max_runtime broken_story cannot_start
+finished cancelled paused preempted lost crashed hang deadline_exceeded broken_story cannot_start
 cannot_deliver artifact_refused disk_full store_unavailable store_misconfigured out_of_memory failed
 """
 REASONS = frozenset(_WORDS.split()) | {kind.code for kind in KdcoreError.__subclasses__()}

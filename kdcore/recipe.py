@@ -212,7 +212,7 @@ class Recipe(Record):
             for check in ROUTE_CHECKS:
                 check(self, legs)
             if form := self.data.form():
-                self._check_fit(legs, form)
+                self.check_fit(form, legs)
         except RecipeError as error:
             raise PydanticCustomError(
                 "recipe_invalid",
@@ -239,17 +239,16 @@ class Recipe(Record):
             pointer = error.pointer or "/path"
             raise RecipeError(str(error), hint=error.hint, pointer=pointer) from None
 
-    def check_fit(self, form: tuple[tuple[int, ...], int]) -> None:
-        """Check the networks, and what is compared between them, for a shape and classes.
+    def check_fit(
+        self, form: tuple[tuple[int, ...], int], legs: Sequence[Leg] | None = None
+    ) -> None:
+        """Check the networks, and what is compared between them on `legs`, or else on the route.
 
         Raises:
-            RecipeError: they do not fit; its pointer says what.
+            RecipeError: they do not fit such inputs and classes; its pointer says what.
         """
-        self._check_fit(self.route(), form)
-
-    def _check_fit(self, legs: Sequence[Leg], form: tuple[tuple[int, ...], int]) -> None:
         check_fit(
-            legs,
+            legs or self.route(),
             teacher=self.teacher.model,
             temperature=self.temperature,
             weighting=self.weighting,

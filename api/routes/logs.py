@@ -29,7 +29,7 @@ _LINE_END: Final = re.compile(r"\r\n|\n|\r")
     responses={
         200: {"description": "The last lines; each attempt begins with a line that names it."}
     }
-    | problems(404, 422),
+    | problems(404, 410, 422),
 )
 def get_logs(
     house: Ledger,

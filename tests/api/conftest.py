@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from doors import Doors
 from fastapi.testclient import TestClient
 from ledgers import empty
 from serving import SPEC, Server, running
@@ -14,6 +15,8 @@ from stage_worker import StageWorker
 
 from api.app import create_app
 from jobs.database import Database, migrate
+from jobs.keys import Scope
+from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.stores import open_store
 
@@ -61,6 +64,26 @@ def remote_worker(server: Server, tmp_path: Path) -> Generator[StageWorker]:
     """Give a worker that plays attempts of the real server's jobs."""
     with Database(server.settings.database_url) as database:
         yield StageWorker(database, open_store(server.settings), tmp_path / "files")
+
+
+@pytest.fixture
+def doors(database: Database, settings: Settings) -> Generator[Doors]:
+    """Give an app with two projects."""
+    keys: dict[str, str] = {}
+    with database.write() as session:
+        repository = Repository(session)
+        repository.add_project("vision")
+        for who, project, scope in (
+            ("house", None, Scope.ADMIN),
+            ("admin", "default", Scope.ADMIN),
+            ("writer", "default", Scope.WRITE),
+            ("reader", "default", Scope.READ),
+            ("vision", "vision", Scope.ADMIN),
+        ):
+            _, made = repository.add_key(who, scope, project=project)
+            keys[who] = made.text
+    with TestClient(create_app(settings), base_url="http://localhost") as client:
+        yield Doors(client, keys)
 
 
 @pytest.fixture

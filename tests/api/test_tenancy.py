@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
+from doors import Doors
 from fastapi.testclient import TestClient
 from serving import SPEC
 from stage_worker import StageWorker
@@ -23,41 +22,6 @@ from jobs.settings import Settings
 OPEN: Final = {"/livez", "/readyz"}
 HOUSE_ONLY: Final = {"/metrics"}
 READ: Final = {"get", "head"}
-
-
-@dataclass(frozen=True)
-class Doors:
-    """An app that asks for keys, and one key of each kind."""
-
-    client: TestClient
-    keys: dict[str, str]
-
-    def ask(self, who: str | None, method: str, path: str, **more: Any) -> Any:
-        """Send a request with a key, by the name of who has it or as it is."""
-        headers = {**more.pop("headers", {})}
-        if who is not None:
-            headers["Authorization"] = f"Bearer {self.keys.get(who, who)}"
-        return self.client.request(method, path, headers=headers, **more)
-
-
-@pytest.fixture
-def doors(database: Database, settings: Settings) -> Generator[Doors]:
-    """Give an app with two projects."""
-    keys: dict[str, str] = {}
-    with database.write() as session:
-        repository = Repository(session)
-        repository.add_project("vision")
-        for who, project, scope in (
-            ("house", None, Scope.ADMIN),
-            ("admin", "default", Scope.ADMIN),
-            ("writer", "default", Scope.WRITE),
-            ("reader", "default", Scope.READ),
-            ("vision", "vision", Scope.ADMIN),
-        ):
-            _, made = repository.add_key(who, scope, project=project)
-            keys[who] = made.text
-    with TestClient(create_app(settings), base_url="http://localhost") as client:
-        yield Doors(client, keys)
 
 
 def routes(client: TestClient) -> list[tuple[str, str]]:
@@ -302,48 +266,6 @@ def test_who_asks_too_often_is_told_when_to_come_back(
         assert {one.status_code for one in wrong[:-1]} == {401}
         assert wrong[-1].json()["code"] == "too_many_failures"
         assert ask(made[1]).is_success
-
-
-def test_a_browser_signs_in_and_out(doors: Doors) -> None:
-    client = doors.client
-    page = {"Accept": "text/html"}
-    job_id = doors.ask("writer", "post", "/v1/jobs", json=SPEC).json()["id"]
-    sent = client.get(f"/jobs/{job_id}", headers=page, follow_redirects=False)
-    assert (sent.status_code, sent.headers["location"]) == (303, f"/login?next=/jobs/{job_id}")
-    assert "API key" in client.get(sent.headers["location"], headers=page).text
-    wrong = client.post("/login", data={"key": "shk_wrong", "next": "/"})
-    assert wrong.status_code == 401
-    assert "opens nothing" in wrong.text
-    assert not client.cookies
-
-    form = {"key": doors.keys["writer"], "next": f"/jobs/{job_id}"}
-    entered = client.post("/login", data=form, follow_redirects=False)
-    assert (entered.status_code, entered.headers["location"]) == (303, f"/jobs/{job_id}")
-    cookie = entered.headers["set-cookie"]
-    assert "HttpOnly" in cookie
-    assert "SameSite=lax" in cookie
-    assert doors.keys["writer"] not in cookie
-    shown = client.get(f"/jobs/{job_id}", headers=page)
-    assert job_id in shown.text
-    assert "Sign out" in shown.text
-    assert client.get("/v1/me").json()["scope"] == "write"
-    # A page of another site cannot use the browser's cookie.
-    foreign = client.post(f"/jobs/{job_id}/cancel", headers={"Sec-Fetch-Site": "cross-site"})
-    assert foreign.status_code == 403
-
-    session = dict(client.cookies)
-    left = client.post("/logout", follow_redirects=False)
-    assert left.headers["location"] == "/login"
-    client.cookies.update(session)  # as if somebody had kept it
-    assert client.get("/v1/me").status_code == 401
-    assert client.get("/", headers=page, follow_redirects=False).status_code == 303
-
-
-@pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil", "/v1/x"])
-def test_signing_in_leads_to_our_own_pages_alone(doors: Doors, target: str) -> None:
-    form = {"key": doors.keys["reader"], "next": target}
-    entered = doors.client.post("/login", data=form, follow_redirects=False)
-    assert entered.headers["location"] == "/"
 
 
 def test_the_first_key_shuts_the_door_of_a_server_that_runs(

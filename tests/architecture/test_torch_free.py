@@ -45,6 +45,7 @@ def test_the_api_starts_where_torch_cannot_be_imported(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_tests_of_the_api_pass_where_torch_cannot_be_imported():
     options = ["-p", "no_torch", "-p", "no:cacheprovider", "-q", "-k", "not postgresql"]
     options += ["--deselect", "tests/api/test_openapi.py"]  # minutes, for routes that others walk

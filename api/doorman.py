@@ -61,12 +61,13 @@ class Doorman:
     async def _caller(self, scope: AsgiScope, headers: Headers) -> Caller | None:
         """Return who asks; None where a key is wanted and none was shown."""
         author = author_of(scope)
-        shown, is_cookie = _shown(headers)
-        if shown is None:
-            if not await self._locks.are_none():
-                return None
+        if await self._locks.are_none():
+            # Whatever is shown: some clients always show a key.
             project = await self._project(headers, None)
             return Caller(project, Scope.ADMIN, is_house=True, author=author)
+        shown, is_cookie = _shown(headers)
+        if shown is None:
+            return None
         found = await self._locks.tried(shown, author.address)
         if found is None:
             if is_cookie:

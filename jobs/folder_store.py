@@ -30,7 +30,7 @@ from kdcore.files import disk_full_is_named, sync_folder
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.tmp")
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}
-_TRIES = 5
+_TRIES = 100
 
 
 class FolderStore:
@@ -78,8 +78,7 @@ class FolderStore:
                     sync_folder(target.parent)
             except DiskFullError as error:
                 raise StoreFull(
-                    f"no room in the artifact store for {delivery.name} "
-                    f"({delivery.size_bytes} bytes)",
+                    f"cannot keep {delivery.name} ({delivery.size_bytes} bytes): {error}",
                     hint="free some space; the job goes on from its last checkpoint",
                 ) from error
             finally:

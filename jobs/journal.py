@@ -88,8 +88,7 @@ class Journal:
             job = self._locked(job_id)
         except JobNotFound as error:
             raise LeaseLost(job_id, token) from error
-        if job.attempt != token or job.status not in ACTIVE:
-            raise LeaseLost(job_id, token)
+        require_owner(job_id, token, job.attempt, job.status)
         return job
 
     def _move(
@@ -184,6 +183,16 @@ def _fold(connection: Connection) -> None:
     ]
     if rows:
         connection.execute(insert(_NOTES), rows)
+
+
+def require_owner(job_id: str, token: int, attempt: int, status: str) -> None:
+    """Refuse a write of an attempt that is not the job's own, or of one that has ended.
+
+    Raises:
+        LeaseLost: it is.
+    """
+    if attempt != token or status not in ACTIVE:
+        raise LeaseLost(job_id, token)
 
 
 def held(job_id: str, token: int) -> tuple[ColumnElement[bool], ...]:

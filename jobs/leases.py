@@ -10,10 +10,10 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from jobs.curves import CurveBook
 from jobs.errors import LeaseLost
-from jobs.journal import Line, held
+from jobs.journal import Line, held, require_owner
 from jobs.moments import clock
 from jobs.progress import fold_progress, fold_saved_steps
-from jobs.states import ACTIVE, AttemptStatus, Status, Verb
+from jobs.states import AttemptStatus, Status, Verb
 from jobs.tables import Attempt, Event, Job
 from jobs.tallies import QUEUE_WAIT, tally
 from jobs.tenants import DEFAULT_QUEUE
@@ -192,8 +192,7 @@ class Leases(CurveBook):
         job = connection.execute(_STANDING, {"job": job_id}).one_or_none()
         if job is None:
             raise LeaseLost(job_id, token)  # it was deleted
-        if job.attempt != token or job.status not in ACTIVE:
-            raise LeaseLost(job_id, token)
+        require_owner(job_id, token, job.attempt, job.status)
         number = {"job": job_id, "token": token, "batch": batch, "batches": batch}
         if not connection.execute(_NEW_BATCH, number).rowcount:
             return _wish(job.status, job.cancel_mode)

@@ -97,7 +97,7 @@ def test_a_disk_that_fails_at_the_last_moment_leaves_nothing_either(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError if code == errno.EIO else StoreFull):
+    with pytest.raises(StoreFull, match=r"student\.bin"):
         store.put("job_a", 1, announced(), source)
     assert files_in(store) == []
 

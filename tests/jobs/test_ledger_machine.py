@@ -21,8 +21,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from ledgers import empty
 from specs import document
-from sqlalchemy import delete, event, select
+from sqlalchemy import event, select
 
 from jobs.database import Database
 from jobs.endings import Ending
@@ -31,7 +32,7 @@ from jobs.repository import Repository
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, TERMINAL, TRANSITIONS, AttemptStatus, Status, Verb
 from jobs.sweeping import Lease
-from jobs.tables import Job, Table
+from jobs.tables import Job
 
 JOBS = Bundle("jobs")
 MOST_JOBS = 2
@@ -62,9 +63,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Start with an empty ledger."""
         super().__init__()
         self.database = database
-        with database.write() as session:
-            for table in reversed(Table.metadata.sorted_tables):
-                session.execute(delete(table))
+        empty(database)
         self.batches: Counter[tuple[str, int]] = Counter()
         self.attempts: Counter[str] = Counter()
         self.told: dict[str, list[tuple[int, str]]] = {}

@@ -59,7 +59,7 @@ def list_artifacts(request: Request, house: Ledger, job_id: JobId) -> Response:
         304: {"description": "The client has it already"},
         307: {"description": "`Location` is the file in the bucket, for a few minutes"},
     }
-    | problems(404, 410, 416),
+    | problems(404, 410, 416, 422),
 )
 def download_artifact(
     request: Request, house: Ledger, job_id: JobId, name: str, redirect: Redirect = None

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from fastapi.testclient import TestClient
-from serving import forget
+from ledgers import empty
 
 from kdcore.catalog import AXES
 
@@ -261,4 +261,4 @@ def test_a_thousand_nasty_specs_are_each_stored_or_refused(lasting_client: TestC
     # Most are refused, and enough are stored for the refusals to mean something.
     assert seen[200] + seen[201] > SPECS // 20
     assert seen[422] > SPECS // 2
-    forget(client.app.state.house.database)  # type: ignore[attr-defined]
+    empty(client.app.state.house.database)  # type: ignore[attr-defined]

@@ -36,7 +36,7 @@ def test_a_paused_job_goes_on_where_it_saved_and_ends_the_same(bench: Bench) -> 
     attempt = bench.start(bench.claim())
     wait_until(lambda: bench.job(job_id).progress)
     pause(bench, job_id)
-    attempt.result(10)
+    attempt.result(60)
     job = bench.job(job_id)
     assert (job.status, job.failed_attempts, job.stalled_attempts) == ("paused", 0, 0)
     assert bench.reasons(job_id) == [("paused", "paused")]
@@ -56,7 +56,7 @@ def test_a_pause_that_is_taken_back_too_late_only_costs_a_new_start(bench: Bench
     # The trainer has been asked to stop, and may have stopped already.
     wait_until(lambda: attempt.done() or "run.stopped" in kinds(bench, job_id))
     resume(bench, job_id)
-    attempt.result(10)
+    attempt.result(60)
     assert bench.job(job_id).status == "queued"
     bench.run()
     assert bench.result(job_id) == undisturbed(bench, 5)
@@ -73,7 +73,7 @@ def test_a_trainer_that_does_not_hear_of_the_pause_is_killed_and_costs_no_attemp
     attempt = bench.start(bench.claim(), stop_seconds=0.5, lease_seconds=1.0)
     wait_until(lambda: bench.job(job_id).saved_steps)
     pause(bench, job_id)
-    attempt.result(10)
+    attempt.result(60)
     job = bench.job(job_id)
     assert (job.status, job.failed_attempts) == ("paused", 0)
     resume(bench, job_id)
@@ -88,7 +88,7 @@ def test_a_cancel_wins_over_a_pause(bench: Bench) -> None:
     pause(bench, job_id)
     with bench.database.write() as session:
         Repository(session).request_cancel(job_id, "now")
-    attempt.result(10)
+    attempt.result(60)
     assert bench.job(job_id).status == "cancelled"
     assert bench.reasons(job_id) == [("cancelled", "cancelled")]
 
@@ -101,7 +101,7 @@ def test_the_time_of_all_attempts_counts_and_what_was_saved_is_there_for_a_retry
     attempt = bench.start(bench.claim())
     wait_until(lambda: bench.job(job_id).progress)
     pause(bench, job_id)
-    attempt.result(10)
+    attempt.result(60)
     with bench.database.write() as session:
         # It ran for 99.9 seconds, and was paused for 900.
         session.execute(update(Attempt).values(started_at=clock(-1000), ended_at=clock(-900.1)))

@@ -14,17 +14,12 @@ from sqlalchemy.orm import Session, defer
 from jobs.errors import JobNotFound, LeaseLost
 from jobs.moments import clock
 from jobs.states import ACTIVE, TERMINAL, TRANSITIONS, Status, Verb
+from jobs.sums import Sums
 from jobs.tables import Artifact, Event, Job, StatusChange
 from jobs.tombstones import CondemnedFile, missing
 
-FOLD_EVERY = 64
-"""Notes about statuses between two foldings; a count adds up about as many rows."""
-
-_NOTES: Any = StatusChange.__table__
-_NOTE = insert(_NOTES).returning(_NOTES.c.id)
-_NOTE_OF_SQLITE = (
-    "INSERT INTO status_changes (project, status, jobs) VALUES (:project, :status, :jobs)"
-)
+STANDING = Sums(StatusChange, ("project", "status"), ("jobs",))
+"""How many jobs came into which status, and left it."""
 
 Line = tuple[str, Mapping[str, Any]]
 """An event's type and data."""
@@ -150,39 +145,22 @@ class Journal:
 
 
 def count(connection: Connection, changes: Mapping[tuple[str, Status], int]) -> None:
-    """Note how many jobs of which project came into which status, in the very transaction.
-
-    Notes are only ever appended, so transactions that change the same statuses never wait for
-    each other; now and then one of them folds all that it sees into one sum a status.
-    """
-    rows = [
-        {"project": project, "status": status.value, "jobs": jobs}
-        for (project, status), jobs in changes.items()
-    ]
-    if connection.dialect.name == "sqlite":
-        # Several times cheaper than the other way, and a part of every transaction that moves jobs.
-        ids = [connection.exec_driver_sql(_NOTE_OF_SQLITE, row).lastrowid for row in rows]
-    else:
-        ids = connection.execute(_NOTE, rows).scalars().all()
-    if any(number % FOLD_EVERY == 0 for number in ids):
-        _fold(connection)
+    """Note how many jobs of which project came into which status, in the very transaction."""
+    STANDING.add(
+        connection,
+        [
+            {"project": project, "status": status.value, "jobs": jobs}
+            for (project, status), jobs in changes.items()
+        ],
+    )
 
 
-def _fold(connection: Connection) -> None:
-    # What another transaction is folding at this moment is left to it.
-    seen = select(_NOTES.c.id).with_for_update(skip_locked=True)
-    told = _NOTES.c.project, _NOTES.c.status, _NOTES.c.jobs
-    gone = connection.execute(delete(_NOTES).where(_NOTES.c.id.in_(seen)).returning(*told))
-    sums: Counter[tuple[str, str]] = Counter()
-    for project, status, jobs in gone:
-        sums[project, status] += jobs
-    rows = [
-        {"project": project, "status": status, "jobs": jobs}
-        for (project, status), jobs in sums.items()
-        if jobs
-    ]
-    if rows:
-        connection.execute(insert(_NOTES), rows)
+def standing(connection: Connection, project: str | None = None) -> Counter[tuple[str, str]]:
+    """Return how many jobs there are, by project and status; of one project, or of all."""
+    where = [] if project is None else [StatusChange.project == project]
+    return Counter(
+        {(owner, status): int(jobs) for owner, status, jobs in STANDING.read(connection, *where)}
+    )
 
 
 def require_owner(job_id: str, token: int, attempt: int, status: str) -> None:

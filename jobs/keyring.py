@@ -1,9 +1,10 @@
 """The keys of the house and of its projects: made, listed, used, revoked."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import exists, select, update
 
 from jobs.errors import KeyNotFound
 from jobs.keys import NewKey, Scope, digest, new_key
@@ -34,18 +35,41 @@ class Keyring(Projects):
         """
         if project is not None:
             self.project(project)
-        made = new_key()
-        now = self._session.scalar(select(clock())) or datetime.now(UTC)
-        row = ApiKey(
-            id=made.id,
-            project=project,
+        now = self._now()
+        expires_at = None if days is None else now + timedelta(days=days)
+        return self._keep(
             name=name,
             scope=scope.value,
-            sha256=digest(made.text),
+            project=project,
             created_at=now,
             created_by=created_by,
-            expires_at=None if days is None else now + timedelta(days=days),
+            expires_at=expires_at,
         )
+
+    def begin_session(self, key_id: str, days: int) -> tuple[ApiKey, NewKey]:
+        """Make a key for a browser: as good as the one that it showed, and not for longer.
+
+        Raises:
+            KeyNotFound: there is no such key.
+        """
+        shown, now = self.key(key_id), self._now()
+        over = now + timedelta(days=days)
+        return self._keep(
+            name="browser",
+            scope=shown.scope,
+            project=shown.project,
+            created_at=now,
+            created_by=key_id,
+            session_of=key_id,
+            expires_at=over if shown.expires_at is None else min(over, shown.expires_at),
+        )
+
+    def _now(self) -> datetime:
+        return self._session.scalars(select(clock())).one()
+
+    def _keep(self, **columns: Any) -> tuple[ApiKey, NewKey]:
+        made = new_key()
+        row = ApiKey(id=made.id, sha256=digest(made.text), **columns)
         self._session.add(row)
         self._session.flush()
         return row, made
@@ -69,7 +93,9 @@ class Keyring(Projects):
         return row
 
     def revoke(self, key_id: str) -> ApiKey:
-        """Have a key open nothing any more; again changes nothing.
+        """Have a key, and the sessions that began with it, open nothing any more.
+
+        Again changes nothing.
 
         Raises:
             KeyNotFound: there is none.
@@ -77,8 +103,9 @@ class Keyring(Projects):
         self.key(key_id)
         self._session.execute(
             update(ApiKey)
-            .where(ApiKey.id == key_id)
-            .values(revoked_at=func.coalesce(ApiKey.revoked_at, clock()))
+            .where((ApiKey.id == key_id) | (ApiKey.session_of == key_id))
+            .where(ApiKey.revoked_at.is_(None))
+            .values(revoked_at=clock())
         )
         return self.key(key_id)
 

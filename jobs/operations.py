@@ -81,7 +81,7 @@ class Operations(Journal):
 
     def tallies(self) -> Tallies:
         """Return how often jobs waited and attempts ended, and how long that took."""
-        return read_tallies(self._session)
+        return read_tallies(self._connection)
 
     def keep_log(self, job_id: str, token: int, head: bytes, left_out: int, tail: bytes) -> None:
         """Keep what the trainer wrote so far, in place of what was kept before.
@@ -110,6 +110,7 @@ class Operations(Journal):
 
         An attempt whose trainer has written nothing yet has an empty one.
         """
+        self._require(job_id)
         statement = (
             select(
                 Attempt.attempt,

@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from jobs.errors import ProjectExists, ProjectFull, ProjectNotFound
-from jobs.journal import Journal
+from jobs.journal import Journal, standing
 from jobs.moments import clock
 from jobs.states import Status
-from jobs.tables import Project, StatusChange
+from jobs.tables import Project
 
 PROJECT_NAME: Final = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
 """As a label in the name of a host: it stands in headers, paths and folders."""
@@ -59,12 +59,7 @@ class Projects(Journal):
 
     def usage(self) -> Counter[tuple[str, str]]:
         """Return how many jobs of each project there are in each status."""
-        changes = select(StatusChange.project, StatusChange.status, func.sum(StatusChange.jobs))
-        grouped = changes.group_by(StatusChange.project, StatusChange.status)
-        if self._project is not None:
-            grouped = grouped.where(StatusChange.project == self._project)
-        rows = self._session.execute(grouped)
-        return Counter({(project, status): int(jobs) for project, status, jobs in rows})
+        return standing(self._connection, self._project)
 
     def limit_project(self, name: str, limits: Mapping[str, int | None]) -> Project:
         """Set `max_running` or `max_waiting`; None is no limit. What runs already goes on.
@@ -90,9 +85,6 @@ def require_room(connection: Connection, project: str, jobs: int = 1) -> None:
     most = connection.scalar(select(Project.max_waiting).where(Project.name == project))
     if most is None:
         return
-    changes = select(func.sum(StatusChange.jobs)).where(
-        StatusChange.project == project, StatusChange.status == Status.QUEUED
-    )
-    waiting = int(connection.scalar(changes) or 0)
+    waiting = standing(connection, project)[project, Status.QUEUED]
     if waiting + jobs > most:
         raise ProjectFull(project, waiting, most)

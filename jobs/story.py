@@ -1,12 +1,13 @@
 """Reading what happened in a job: events, curves, attempts, files."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from jobs.errors import ArtifactNotFound, ArtifactsPurged
-from jobs.journal import Journal
-from jobs.tables import Artifact, Attempt, Event, Job, StatusChange, Worker
+from jobs.journal import Journal, standing
+from jobs.tables import Artifact, Attempt, Event, Job, Worker
 
 MAX_EVENTS = 1000
 
@@ -65,11 +66,10 @@ class Story(Journal):
 
     def counts(self) -> Mapping[str, int]:
         """Return how many jobs there are in each status that occurs."""
-        changes = select(StatusChange.status, func.sum(StatusChange.jobs))
-        if self._project is not None:
-            changes = changes.where(StatusChange.project == self._project)
-        rows = self._session.execute(changes.group_by(StatusChange.status))
-        return {status: int(jobs) for status, jobs in rows if jobs}
+        counts: Counter[str] = Counter()
+        for (_, status), jobs in standing(self._connection, self._project).items():
+            counts[status] += jobs
+        return {status: jobs for status, jobs in counts.items() if jobs}
 
     def workers(self) -> Sequence[Worker]:
         """Return the workers that are, or lately were, there; the newest first."""

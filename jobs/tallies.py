@@ -2,18 +2,18 @@
 
 Prometheus wants numbers that only grow, whatever is deleted from the ledger, and a scrape must cost
 the same with a million jobs. So each claim and each end of an attempt leaves one row behind, in its
-own transaction, and the rows are now and then folded into sums (as those of `jobs/journal.py`).
+own transaction, and the rows are now and then folded into sums (`jobs/sums.py`).
 """
 
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, delete, func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from jobs.operating import Tally
+from jobs.sums import Sums
 
 QUEUE_WAIT: Final = "queue_wait"
 """From the moment when a job could be run to its claim; without a label."""
@@ -26,14 +26,7 @@ BOUNDS: Final[Mapping[str, tuple[float, ...]]] = {
 }
 """Upper bounds of each series' buckets, in seconds; the last bucket has none. What is counted
 already stays in the bucket of its number, so bounds can never change: only a new series can."""
-FOLD_EVERY = 64
-
-_ROWS: Any = Tally.__table__
-_INSERT = insert(_ROWS).returning(_ROWS.c.id)
-_INSERT_OF_SQLITE = (
-    "INSERT INTO tallies (series, label, bucket, count, seconds)"
-    " VALUES (:series, :label, :bucket, :count, :seconds)"
-)
+_SUMS: Final = Sums(Tally, ("series", "label", "bucket"), ("count", "seconds"))
 
 
 @dataclass(slots=True)
@@ -61,48 +54,13 @@ def tally(connection: Connection, series: str, seconds: float, label: str = "") 
     taken = max(seconds, 0.0)
     bucket = bisect_left(BOUNDS[series], taken)
     row = {"series": series, "label": label, "bucket": bucket, "count": 1, "seconds": taken}
-    if connection.dialect.name == "sqlite":
-        # Several times cheaper than the other way, and a part of every claim.
-        number = connection.exec_driver_sql(_INSERT_OF_SQLITE, row).lastrowid
-    else:
-        number = connection.execute(_INSERT, [row]).scalar_one()
-    if number % FOLD_EVERY == 0:
-        _fold(connection)
+    _SUMS.add(connection, [row])
 
 
-def _fold(connection: Connection) -> None:
-    # What another transaction is folding at this moment is left to it.
-    seen = select(_ROWS.c.id).with_for_update(skip_locked=True)
-    gone = connection.execute(
-        delete(_ROWS)
-        .where(_ROWS.c.id.in_(seen))
-        .returning(_ROWS.c.series, _ROWS.c.label, _ROWS.c.bucket, _ROWS.c.count, _ROWS.c.seconds)
-    )
-    sums: dict[tuple[str, str, int], tuple[int, float]] = {}
-    for series, label, bucket, count, seconds in gone:
-        before = sums.get((series, label, bucket), (0, 0.0))
-        sums[series, label, bucket] = before[0] + count, before[1] + seconds
-    rows = [
-        {"series": key[0], "label": key[1], "bucket": key[2], "count": count, "seconds": seconds}
-        for key, (count, seconds) in sums.items()
-    ]
-    if rows:
-        connection.execute(insert(_ROWS), rows)
-
-
-def read_tallies(session: Session) -> Tallies:
+def read_tallies(connection: Connection) -> Tallies:
     """Return all sums."""
-    rows = session.execute(
-        select(
-            _ROWS.c.series,
-            _ROWS.c.label,
-            _ROWS.c.bucket,
-            func.sum(_ROWS.c.count),
-            func.sum(_ROWS.c.seconds),
-        ).group_by(_ROWS.c.series, _ROWS.c.label, _ROWS.c.bucket)
-    )
     read = Tallies()
-    for series, label, bucket, count, seconds in rows:
+    for series, label, bucket, count, seconds in _SUMS.read(connection):
         if series not in BOUNDS:
             continue  # a newer version's
         empty = Tallied([0] * (len(BOUNDS[series]) + 1))

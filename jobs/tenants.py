@@ -49,6 +49,8 @@ class ApiKey(Table):
     created_at: Mapped[datetime]
     created_by: Mapped[str | None] = mapped_column(String(20))
     """Id of the key that made it; None where the operator's shell did."""
+    session_of: Mapped[str | None] = mapped_column(String(20))
+    """Id of the key that a browser showed to be given this one, which ends with it."""
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     """To the minute."""
@@ -58,6 +60,7 @@ class ApiKey(Table):
         CheckConstraint("scope IN ('admin', 'read', 'write')", "scope_known"),
         CheckConstraint("length(sha256) = 64", "sha256_complete"),
         Index(None, "project", "id"),
+        Index(None, "session_of"),
     )
 
 

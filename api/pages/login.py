@@ -81,9 +81,7 @@ def _inside(target: str) -> str:
 def _session_of(house: House, shown: Fitting, author: Author) -> str:
     with house.database.write() as session:
         repository = Repository(session)
-        row, made = repository.add_key(
-            "browser", shown.scope, project=shown.project, days=SESSION_DAYS, created_by=shown.id
-        )
+        row, made = repository.begin_session(shown.id, SESSION_DAYS)
         author = replace(author, key_id=shown.id)
         repository.note(author, "session.begin", row.id, project=shown.project)
     return made.text

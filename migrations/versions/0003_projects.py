@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("created_at", Moment, nullable=False),
         sa.Column("created_by", sa.String(length=20), nullable=True),
+        sa.Column("session_of", sa.String(length=20), nullable=True),
         sa.Column("expires_at", Moment, nullable=True),
         sa.Column("last_used_at", Moment, nullable=True),
         sa.Column("revoked_at", Moment, nullable=True),
@@ -58,6 +59,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
     )
     op.create_index("ix_api_keys_project_id", "api_keys", ["project", "id"])
+    op.create_index("ix_api_keys_session_of", "api_keys", ["session_of"])
     op.create_table(
         "audit",
         sa.Column("id", Number, autoincrement=True, nullable=False),

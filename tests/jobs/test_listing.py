@@ -9,10 +9,10 @@ import pytest
 from specs import claim, submit
 from sqlalchemy import event, func, select
 
-from jobs import journal, listing
+from jobs import listing, sums
 from jobs.database import Database
 from jobs.endings import Ending
-from jobs.errors import IllegalTransition
+from jobs.errors import IllegalTransition, LeaseLost
 from jobs.ids import new_job_id
 from jobs.repository import Repository
 from jobs.states import Status
@@ -182,14 +182,14 @@ def wander(database: Database, seed: int, jobs: int) -> None:
                                     counted=True,
                                     retry_seconds=0,
                                 )
-                except (IllegalTransition, journal.LeaseLost):
+                except (IllegalTransition, LeaseLost):
                     pass
 
 
 def test_counts_are_exact_whatever_happens_at_once(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal, "FOLD_EVERY", 7)
+    monkeypatch.setattr(sums, "FOLD_EVERY", 7)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda seed: wander(database, seed, 12), range(4)))
     told, true = counted(database)
@@ -208,13 +208,13 @@ def test_a_change_that_is_undone_is_not_counted(database: Database) -> None:
 
 def test_the_notes_that_counts_are_added_up_from_stay_few(database: Database) -> None:
     job_id = submit(database)
-    for _ in range(journal.FOLD_EVERY):
+    for _ in range(sums.FOLD_EVERY):
         with database.write() as session:
             Repository(session).request_cancel(job_id)
             Repository(session).retry(job_id)
     with database.read() as session:
         notes = session.scalar(select(func.count()).select_from(StatusChange))
     assert notes is not None
-    assert notes <= journal.FOLD_EVERY + 2 * len(Status)
+    assert notes <= sums.FOLD_EVERY + 2 * len(Status)
     told, true = counted(database)
     assert told == true

@@ -12,8 +12,9 @@ from jobs.errors import LeaseLost
 from jobs.operating import SweeperRound, Tally
 from jobs.repository import Repository
 from jobs.states import Status
+from jobs.sums import FOLD_EVERY
 from jobs.tables import Job
-from jobs.tallies import ATTEMPT, BOUNDS, FOLD_EVERY, QUEUE_WAIT, Tallies, tally
+from jobs.tallies import ATTEMPT, BOUNDS, QUEUE_WAIT, Tallies, tally
 
 
 def tallies(database: Database) -> Tallies:

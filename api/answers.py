@@ -31,6 +31,8 @@ _WHEN: Final = {
     503: "The database does not answer; try again after `Retry-After` seconds.",
 }
 _ANYWHERE: Final = (401, 403, 429, 503)
+NO_STORE: Final = {"Cache-Control": "no-store"}
+"""What is another thing the next moment, or nobody else's."""
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

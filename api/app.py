@@ -11,10 +11,10 @@ from fastapi.openapi.utils import get_openapi
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from api import VERSION
 from api.checks import known_parameters
 from api.dependencies import House
 from api.doorman import Doorman
-from api.exposition import VERSION
 from api.guard import Guard
 from api.pages.errors import page_of
 from api.pages.login import router as login

@@ -116,6 +116,7 @@ class House:
         """Store a job, together with all that come at the same moment; return its row, committed.
 
         Raises:
+            ProjectFull: its project may not have another job waiting.
             IdempotencyKeyTaken: another job was made under its key.
         """
         return await self._intake.ask(submission)
@@ -218,15 +219,6 @@ class Visit:
         by, project = self.caller.author.key_id, self.caller.project
         return Submission.of(spec, sent, project=project, submitted_by=by, **more)
 
-    async def submit(self, submission: Submission) -> JobRow:
-        """Store a job; return its row, committed.
-
-        Raises:
-            ProjectFull: the project may not have another job waiting.
-            IdempotencyKeyTaken: another job was made under its key.
-        """
-        return await self.house.submit(submission)
-
 
 async def house_of(request: Request) -> House:
     """Return the house itself, for what is nobody's in particular."""
@@ -247,6 +239,17 @@ async def admin_of(request: Request) -> Visit:
     """
     visit = await visit_of(request)
     visit.caller.require(Scope.ADMIN)
+    return visit
+
+
+async def resident_of(request: Request) -> Visit:
+    """Return the house as whoever has a key of the house sees it.
+
+    Raises:
+        Problem: 403 for anybody else.
+    """
+    visit = await visit_of(request)
+    visit.caller.require_house()
     return visit
 
 
@@ -277,6 +280,7 @@ async def checked_job_id(
 OpenHouse = Annotated[House, Depends(house_of)]
 Ledger = Annotated[Visit, Depends(visit_of)]
 AdminLedger = Annotated[Visit, Depends(admin_of)]
-HouseLedger = Annotated[Visit, Depends(master_of)]
+HouseLedger = Annotated[Visit, Depends(resident_of)]
+HouseAdminLedger = Annotated[Visit, Depends(master_of)]
 JobId = Annotated[str, Depends(checked_job_id)]
 SentBody = Annotated[Body, Depends(read_body)]

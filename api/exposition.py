@@ -29,13 +29,13 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
+from api import VERSION
 from jobs.endings import REASONS
 from jobs.tallies import ATTEMPT, BOUNDS, QUEUE_WAIT, Tallied, Tallies
 
 # A second series beside each of ours, for Prometheus' memory alone, that nobody asks for.
 disable_created_metrics()
 
-VERSION: Final = "0.1.0"
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLIENT_GONE: Final = "499"
 _OTHER: Final = "other"

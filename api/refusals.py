@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from api.answers import problems
 
-_SAFE: Final = {"get", "head"}
 _IS_ALWAYS_NEW: Final = {"operations"}
 _UNCHANGED: Final = "Nothing has changed since the answer whose ETag `If-None-Match` names."
-_METHODS: Final = {*_SAFE, "post", "put", "patch", "delete"}
+_METHODS: Final = {"get", "head", "post", "put", "patch", "delete"}
 
 
 def declare_refusals(document: dict[str, Any]) -> None:
@@ -17,8 +16,6 @@ def declare_refusals(document: dict[str, Any]) -> None:
     for operations in document["paths"].values():
         for method in _METHODS & operations.keys():
             statuses = [400, 422]  # another server's name; a parameter that is not known
-            if method not in _SAFE:
-                statuses += [403]
             if "requestBody" in operations[method]:
                 statuses += [408, 413, 415]
             told: dict[str, Any] = operations[method]["responses"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 from collections.abc import Awaitable
 from dataclasses import replace
@@ -22,11 +21,9 @@ from api.checks import fault
 from api.dependencies import Visit
 from jobs.database import Written, dump_json
 from jobs.errors import IdempotencyKeyTaken
-from jobs.logs import bound
+from jobs.logs import bind, bound
 from jobs.submission import Submission
 from jobs.traces import traceparent
-
-log = logging.getLogger(__name__)
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 IdempotencyKey = Annotated[
@@ -67,7 +64,7 @@ def created(description: str) -> dict[str, Any]:
     }
 
 
-async def store_once(house: Visit, key: str | None, request: object, make: Make) -> Response:
+async def store_once(visit: Visit, key: str | None, request: object, make: Make) -> Response:
     """Store a new job and tell it; where the same request came under the key before, tell that.
 
     `request` is what must be the same: JSON's values, in whatever order.
@@ -76,7 +73,7 @@ async def store_once(house: Visit, key: str | None, request: object, make: Make)
         PayloadProblem: the key cannot be one, or came with another request.
     """
     if key is None:
-        return await _store(house, await make())
+        return await _store(visit, await make())
     if not _KEY.fullmatch(key):
         raise fault(
             "invalid_idempotency_key",
@@ -86,25 +83,25 @@ async def store_once(house: Visit, key: str | None, request: object, make: Make)
         )
     canonical = json.dumps(request, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()
-    replayed = await run_in_threadpool(_replay, house, key, digest)
+    replayed = await run_in_threadpool(_replay, visit, key, digest)
     if replayed is not None:
         return replayed
     try:
-        return await _store(house, await make(idempotency_key=key, body_sha256=digest))
+        return await _store(visit, await make(idempotency_key=key, body_sha256=digest))
     except IdempotencyKeyTaken:
         # The same request came twice at once, and the other one was first.
-        replayed = await run_in_threadpool(_replay, house, key, digest)
+        replayed = await run_in_threadpool(_replay, visit, key, digest)
         if replayed is None:
             raise
         return replayed
 
 
-async def _store(house: Visit, submission: Submission) -> Response:
-    row = await house.submit(replace(submission, origin=_origin()))
-    house.meters.submitted.inc()
-    log.info("job stored", extra={"fields": {"job_id": row.id}})
+async def _store(visit: Visit, submission: Submission) -> Response:
+    row = await visit.house.submit(replace(submission, origin=_origin()))
+    visit.meters.submitted.inc()
+    bind(job_id=row.id)  # for the log's line of this request
     # Ringing may wait a second for a broker that is away; the client need not.
-    bell = BackgroundTask(house.bell.ring, row.id) if house.settings.rings else None
+    bell = BackgroundTask(visit.bell.ring, row.id) if visit.settings.rings else None
     where = {"Location": f"/v1/jobs/{row.id}"}
     return send_content(telling.full(row), 201, headers=where, after=bell)
 
@@ -115,8 +112,8 @@ def _origin() -> Written:
     return dump_json({name: value for name, value in told.items() if value})
 
 
-def _replay(house: Visit, key: str, digest: str) -> Response | None:
-    with house.reading() as repository:
+def _replay(visit: Visit, key: str, digest: str) -> Response | None:
+    with visit.reading() as repository:
         found = repository.find_by_idempotency_key(key)
         if found is None:
             return None

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
+from api.answers import NO_STORE
 from api.pages.site import TEMPLATES
 from api.problems import Problem, request_id_of
 
@@ -23,4 +24,4 @@ def page_of(request: Request, problem: Problem) -> Response | None:
         title=HTTPStatus(problem.status).phrase,
         request_id=request_id_of(request),
     )
-    return HTMLResponse(text, problem.status, {**problem.headers, "Cache-Control": "no-store"})
+    return HTMLResponse(text, problem.status, {**problem.headers, **NO_STORE})

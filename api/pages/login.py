@@ -14,6 +14,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from api.answers import NO_STORE
 from api.bodies import read_body
 from api.callers import COOKIE, author_of
 from api.dependencies import House, OpenHouse
@@ -25,7 +26,6 @@ from jobs.repository import Repository
 router = APIRouter(include_in_schema=False)
 
 SESSION_DAYS: Final = 1
-_NO_STORE: Final = {"Cache-Control": "no-store"}
 _PATH: Final = re.compile(r"/(?:jobs/[A-Za-z0-9_]{1,64})?")
 Next = Annotated[str, Query(max_length=500)]
 
@@ -47,7 +47,7 @@ async def enter(request: Request, house: OpenHouse) -> Response:
     if found is None:
         return _page(target, "This key opens nothing here.", 401)
     session = await run_in_threadpool(_session_of, house, found, author)
-    answer = RedirectResponse(_inside(target), 303, _NO_STORE)
+    answer = RedirectResponse(_inside(target), 303, NO_STORE)
     is_secure = request.url.scheme == "https"
     age = SESSION_DAYS * 86_400
     answer.set_cookie(COOKIE, session, age, secure=is_secure, httponly=True, samesite="lax")
@@ -61,7 +61,7 @@ async def leave(request: Request, house: OpenHouse) -> Response:
     if found is not None:
         await run_in_threadpool(_end, house, found, author_of(request.scope))
         house.locks.forget(found.id)
-    answer = RedirectResponse("/login", 303, _NO_STORE)
+    answer = RedirectResponse("/login", 303, NO_STORE)
     answer.delete_cookie(COOKIE, httponly=True, samesite="lax")
     return answer
 
@@ -70,7 +70,7 @@ def _page(target: str, refused: str | None = None, status: int = 200) -> Respons
     text = TEMPLATES.get_template("login.html").render(
         caller=None, target=_inside(target), refused=refused
     )
-    return HTMLResponse(text, status, _NO_STORE)
+    return HTMLResponse(text, status, NO_STORE)
 
 
 def _inside(target: str) -> str:

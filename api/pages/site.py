@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from api import views
+from api.answers import NO_STORE
 from api.dependencies import JobId, Ledger
 from api.pages import charts, storyline, words
 from api.pagination import decode, encode
@@ -66,30 +67,30 @@ def static_files() -> StaticFiles:
 
 def _page(template: str, **values: Any) -> HTMLResponse:
     text = TEMPLATES.get_template(template).render(**values)
-    return HTMLResponse(text, headers={"Cache-Control": "no-store"})
+    return HTMLResponse(text, headers=NO_STORE)
 
 
 @router.get("/")
 def board(
-    house: Ledger,
+    visit: Ledger,
     show: Literal["all", "active", "succeeded", "failed", "cancelled"] = "all",
     q: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
     after: str | None = None,
 ) -> Response:
     """Show the jobs, the newest first."""
     position = decode("jobs", after, JOB_ID) if after else None
-    with house.reading() as repository:
+    with visit.reading() as repository:
         page = repository.list(
             status=_GROUPS.get(show, ()), q=q or None, limit=_LISTED, after=position
         )
         jobs = [views.summary(job) for job in page.items]
         counts = views.counts(repository.counts())
-        oldest = house.house.oldest_beat()
+        oldest = visit.house.oldest_beat()
         workers = sum(worker.seen_at >= oldest for worker in repository.workers())
     totals = {name: sum(counts[status] for status in group) for name, group in _GROUPS.items()}
     return _page(
         "board.html",
-        caller=house.caller,
+        caller=visit.caller,
         jobs=jobs,
         show=show,
         q=q,
@@ -102,9 +103,9 @@ def board(
 
 
 @router.get("/jobs/{job_id}")
-def job_page(house: Ledger, job_id: JobId) -> Response:
+def job_page(visit: Ledger, job_id: JobId) -> Response:
     """Show one job."""
-    with house.reading() as repository:
+    with visit.reading() as repository:
         row = repository.get(job_id)
         job = views.full(row)
         last_seq = row.last_seq
@@ -122,7 +123,7 @@ def job_page(house: Ledger, job_id: JobId) -> Response:
     level = _teacher_level(job, accuracy)
     return _page(
         "job.html",
-        caller=house.caller,
+        caller=visit.caller,
         job=job,
         last_seq=last_seq,
         event_types=_EVENT_TYPES,
@@ -171,23 +172,23 @@ def _networks(job: Job) -> list[tuple[str, str, Any]]:
 
 
 @router.post("/jobs/{job_id}/cancel")
-def cancel(house: Ledger, job_id: JobId, mode: Literal["graceful", "now"] = "graceful") -> Response:
+def cancel(visit: Ledger, job_id: JobId, mode: Literal["graceful", "now"] = "graceful") -> Response:
     """Cancel from the page's button, and show the job again."""
-    with house.writing("job.cancel", job_id, {"mode": mode}) as repository:
+    with visit.writing("job.cancel", job_id, {"mode": mode}) as repository:
         repository.request_cancel(job_id, mode)
     return _back(job_id)
 
 
 @router.post("/jobs/{job_id}/retry")
 def retry(
-    house: Ledger,
+    visit: Ledger,
     job_id: JobId,
     start: Annotated[Literal["checkpoint", "scratch"], Query(alias="from")] = "checkpoint",
 ) -> Response:
     """Retry from the page's button, and show the job again."""
-    with house.writing("job.retry", job_id, {"from": start}) as repository:
+    with visit.writing("job.retry", job_id, {"from": start}) as repository:
         repository.retry(job_id, start)
-    return _back(job_id, BackgroundTask(house.bell.ring, job_id))
+    return _back(job_id, BackgroundTask(visit.bell.ring, job_id))
 
 
 def _back(job_id: str, after: BackgroundTask | None = None) -> Response:

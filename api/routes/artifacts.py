@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from api import views
-from api.answers import problems, send, unless_known
+from api.answers import NO_STORE, problems, send, unless_known
 from api.dependencies import JobId, Ledger, Visit
 from api.downloads import Download, archive, archive_etag, checksums, matches
 from api.schemas import Artifact, ListBody
@@ -18,7 +18,6 @@ from jobs.errors import ArtifactNotFound
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["files"])
 
-_NOT_KEPT = {"Cache-Control": "no-store"}
 Redirect = Annotated[
     bool | None,
     Query(
@@ -36,9 +35,9 @@ _ZIP = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
     response_model=ListBody[Artifact],
     responses=problems(404, 410),
 )
-def list_artifacts(request: Request, house: Ledger, job_id: JobId) -> Response:
+def list_artifacts(request: Request, visit: Ledger, job_id: JobId) -> Response:
     """Return the files that a job delivered, with their sizes and digests."""
-    with house.reading() as repository:
+    with visit.reading() as repository:
         repository.keeping_files(job_id)
         rows = repository.artifacts(job_id)
     body = ListBody[Artifact](data=[views.artifact(row) for row in rows])
@@ -62,7 +61,7 @@ def list_artifacts(request: Request, house: Ledger, job_id: JobId) -> Response:
     | problems(404, 410, 416, 422),
 )
 def download_artifact(
-    request: Request, house: Ledger, job_id: JobId, name: str, redirect: Redirect = None
+    request: Request, visit: Ledger, job_id: JobId, name: str, redirect: Redirect = None
 ) -> Response:
     """Send one file, or with `Range` a part of it; `If-Range` keeps parts of two files apart.
 
@@ -72,17 +71,17 @@ def download_artifact(
     # No name that was ever stored looks otherwise; nothing odd may reach the database.
     if not NAME.fullmatch(name):
         raise ArtifactNotFound(name[:80])
-    with house.reading() as repository:
+    with visit.reading() as repository:
         repository.keeping_files(job_id)
-        file = views.stored_file(repository.artifact(job_id, name), house.store)
+        file = views.stored_file(repository.artifact(job_id, name), visit.store)
     if matches(request.headers.get("if-none-match"), file.etag):
         return Response(status_code=304, headers={"ETag": file.etag})
     is_head = request.method == "HEAD"
-    if not is_head and (house.settings.s3_presign if redirect is None else redirect):
-        link = file.link(house.settings.s3_presign_seconds)
+    if not is_head and (visit.settings.s3_presign if redirect is None else redirect):
+        link = file.link(visit.settings.s3_presign_seconds)
         if link is not None:
             # Whoever has it has the file, so no cache may keep it.
-            return Response(status_code=307, headers={"Location": link, **_NOT_KEPT})
+            return Response(status_code=307, headers={"Location": link, **NO_STORE})
     return Download(file, request.headers, head=is_head)
 
 
@@ -93,9 +92,9 @@ def download_artifact(
     responses={200: {"description": "A zip of all files, stored and not deflated", "content": _ZIP}}
     | problems(404, 410),
 )
-def download_all_artifacts(request: Request, house: Ledger, job_id: JobId) -> Response:
+def download_all_artifacts(request: Request, visit: Ledger, job_id: JobId) -> Response:
     """Send all files and their checksums as one zip, written while it is sent."""
-    files = _files(house, job_id)
+    files = _files(visit, job_id)
     tag = archive_etag(files)
     if matches(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers={"ETag": tag})
@@ -115,14 +114,14 @@ def download_all_artifacts(request: Request, house: Ledger, job_id: JobId) -> Re
     response_class=PlainTextResponse,
     responses=problems(404, 410),
 )
-def get_checksums(house: Ledger, job_id: JobId) -> Response:
+def get_checksums(visit: Ledger, job_id: JobId) -> Response:
     """Return the lines that `sha256sum --check` reads."""
     return PlainTextResponse(
-        checksums(_files(house, job_id)), headers={"Cache-Control": "no-cache"}
+        checksums(_files(visit, job_id)), headers={"Cache-Control": "no-cache"}
     )
 
 
-def _files(house: Visit, job_id: str) -> list[StoredFile]:
-    with house.reading() as repository:
+def _files(visit: Visit, job_id: str) -> list[StoredFile]:
+    with visit.reading() as repository:
         repository.keeping_files(job_id)
-        return [views.stored_file(row, house.store) for row in repository.artifacts(job_id)]
+        return [views.stored_file(row, visit.store) for row in repository.artifacts(job_id)]

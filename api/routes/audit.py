@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import JsonValue
 from starlette.responses import Response
 
-from api.answers import problems, send
+from api.answers import NO_STORE, problems, send
 from api.dependencies import AdminLedger
 from api.pagination import decode, encode
 from api.schemas import Body, ListBody
@@ -42,7 +42,7 @@ class AuditLine(Body):
     responses=problems(404, 422),
 )
 def list_audit(
-    house: AdminLedger,
+    visit: AdminLedger,
     subject: Annotated[
         str | None, Query(max_length=128, description="Id of a job, a key or a project")
     ] = None,
@@ -51,11 +51,11 @@ def list_audit(
 ) -> Response:
     """Return what was done to what by whom, the newest first."""
     before = int(decode("audit", after, _NUMBER)) if after is not None else None
-    with house.overseeing() as repository:
+    with visit.overseeing() as repository:
         rows = repository.audited(before=before, subject=subject, limit=limit + 1)
     lines = [AuditLine.model_validate(row, from_attributes=True) for row in rows[:limit]]
     more = len(rows) > limit
     body = ListBody[AuditLine](
         data=lines, has_more=more, next_cursor=encode("audit", str(lines[-1].id)) if more else None
     )
-    return send(body, headers={"Cache-Control": "no-store"})
+    return send(body, headers=NO_STORE)

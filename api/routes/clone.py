@@ -36,7 +36,7 @@ _ANY: Final = {"type": "object", "additionalProperties": True}
     | problems(404, 410, 413, 415, 422),
 )
 async def clone_job(
-    house: Ledger, job_id: JobId, body: SentBody, idempotency_key: IdempotencyKey = None
+    visit: Ledger, job_id: JobId, body: SentBody, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Store a new job with the spec of another, as that was sent, and a merge patch on it.
 
@@ -48,16 +48,16 @@ async def clone_job(
     async def make(
         *, idempotency_key: str | None = None, body_sha256: str | None = None
     ) -> Submission:
-        submission = await run_in_threadpool(_patched, house, job_id, patch)
+        submission = await run_in_threadpool(_patched, visit, job_id, patch)
         return replace(submission, idempotency_key=idempotency_key, body_sha256=body_sha256)
 
-    return await store_once(house, idempotency_key, {"clone": job_id, "patch": patch}, make)
+    return await store_once(visit, idempotency_key, {"clone": job_id, "patch": patch}, make)
 
 
-def _patched(house: Visit, job_id: str, patch: object) -> Submission:
-    with house.reading() as repository:
+def _patched(visit: Visit, job_id: str, patch: object) -> Submission:
+    with visit.reading() as repository:
         sent = merged(repository.get(job_id).spec, patch)
     spec = checked(JobSpec, sent)
-    affordable(spec, house.settings)
-    submission = house.submission(spec, cast("dict[str, object]", sent))
+    affordable(spec, visit.settings)
+    submission = visit.submission(spec, cast("dict[str, object]", sent))
     return replace(submission, cloned_from=job_id)

@@ -39,7 +39,7 @@ _STREAM: Final[dict[str, Any]] = {
 )
 async def list_events(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
     request: Request,
-    house: Ledger,
+    visit: Ledger,
     job_id: JobId,
     after: Annotated[
         int, Query(ge=0, le=_LARGEST, description="Number of the last seen event")
@@ -57,12 +57,12 @@ async def list_events(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
     if "text/event-stream" in request.headers.get("accept", ""):
         if last_event_id is not None and _NUMBER.fullmatch(last_event_id):
             after = int(last_event_id)
-        return await _stream(house, job_id, after)
-    return await run_in_threadpool(_page, house, job_id, after, limit, request)
+        return await _stream(visit, job_id, after)
+    return await run_in_threadpool(_page, visit, job_id, after, limit, request)
 
 
-def _page(house: Visit, job_id: str, after: int, limit: int, request: Request) -> Response:
-    with house.reading() as repository:
+def _page(visit: Visit, job_id: str, after: int, limit: int, request: Request) -> Response:
+    with visit.reading() as repository:
         job = repository.get(job_id)
         rows = repository.events(job_id, after=after, limit=limit)
         data = [views.event(row) for row in rows]
@@ -77,16 +77,16 @@ def _page(house: Visit, job_id: str, after: int, limit: int, request: Request) -
     return unless_known(send(body), request.headers)
 
 
-async def _stream(house: Visit, job_id: str, after: int) -> Response:
-    job = await run_in_threadpool(_get, house, job_id)
+async def _stream(visit: Visit, job_id: str, after: int) -> Response:
+    job = await run_in_threadpool(_get, visit, job_id)
     if views.is_terminal(job) and after >= job.last_seq:
         return Response(status_code=204)
     if after > job.last_seq:
         # A number from another life of the database: better to tell all than to skip what comes.
         after = 0
-    return EventStream(house.tower.stream(job_id, after))
+    return EventStream(visit.tower.stream(job_id, after))
 
 
-def _get(house: Visit, job_id: str) -> Any:
-    with house.reading() as repository:
+def _get(visit: Visit, job_id: str) -> Any:
+    with visit.reading() as repository:
         return repository.get(job_id)

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import PlainTextResponse, Response
 
-from api import views
-from api.answers import problems, send
+from api import VERSION, views
+from api.answers import NO_STORE, problems, send
 from api.condition import Health, Queue, Worker
 from api.dependencies import HouseLedger, Ledger, OpenHouse
-from api.exposition import VERSION
 from api.problems import Problem
 from api.schemas import FieldError, ListBody
 from jobs.states import ACTIVE, Status
 
 router = APIRouter(tags=["operations"])
 
-_NO_STORE: Final = {"Cache-Control": "no-store"}
-
 
 @router.head("/livez", include_in_schema=False)
 @router.get("/livez", operation_id="live", response_model=Health)
 def live() -> Response:
     """Say that the process answers; nothing else is asked."""
-    return send(Health(status="ok", version=VERSION), headers=_NO_STORE)
+    return send(Health(status="ok", version=VERSION), headers=NO_STORE)
 
 
 @router.head("/readyz", include_in_schema=False)
@@ -54,7 +50,7 @@ def ready(house: OpenHouse) -> Response:
             ],
             headers={"Retry-After": "5"},
         )
-    return send(Health(status="ok", version=VERSION, checks=checks), headers=_NO_STORE)
+    return send(Health(status="ok", version=VERSION, checks=checks), headers=NO_STORE)
 
 
 @router.get(
@@ -63,10 +59,10 @@ def ready(house: OpenHouse) -> Response:
     response_class=PlainTextResponse,
     responses={200: {"description": "Prometheus text format"}} | problems(),
 )
-def get_prometheus(house: HouseLedger) -> Response:
+def get_prometheus(visit: HouseLedger) -> Response:
     """Return what Prometheus scrapes; while the database is away, `stillhouse_database_up` is 0."""
-    content = house.meters.exposition()
-    return Response(content, headers={**_NO_STORE, "Content-Type": CONTENT_TYPE_LATEST})
+    content = visit.meters.exposition()
+    return Response(content, headers={**NO_STORE, "Content-Type": CONTENT_TYPE_LATEST})
 
 
 @router.get(
@@ -75,10 +71,10 @@ def get_prometheus(house: HouseLedger) -> Response:
     response_model=ListBody[Worker],
     responses=problems(),
 )
-def list_workers(house: Ledger) -> Response:
+def list_workers(visit: Ledger) -> Response:
     """Return the workers that are there, and those that lately were."""
-    oldest = house.house.oldest_beat()
-    with house.reading() as repository:
+    oldest = visit.house.oldest_beat()
+    with visit.reading() as repository:
         rows = repository.workers()
     body = ListBody[Worker](
         data=[
@@ -93,17 +89,17 @@ def list_workers(house: Ledger) -> Response:
             for row in rows
         ]
     )
-    return send(body, headers=_NO_STORE)
+    return send(body, headers=NO_STORE)
 
 
 @router.get("/v1/queue", operation_id="get_queue", response_model=Queue, responses=problems())
-def get_queue(house: Ledger) -> Response:
+def get_queue(visit: Ledger) -> Response:
     """Return how many jobs there are in each status."""
-    with house.reading() as repository:
+    with visit.reading() as repository:
         counts = views.counts(repository.counts())
     body = Queue(
         counts=counts,
         waiting=counts[Status.QUEUED],
         running=sum(counts[status] for status in ACTIVE),
     )
-    return send(body, headers=_NO_STORE)
+    return send(body, headers=NO_STORE)

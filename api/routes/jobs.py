@@ -52,39 +52,39 @@ Text = Annotated[str | None, Query(max_length=200)]
     | problems(413, 415, 422, 429),
 )
 async def submit_job(
-    house: Ledger,
+    visit: Ledger,
     body: SentBody,
     dry_run: Annotated[bool, Query(description="Only say whether it would be accepted")] = False,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Store a job; a worker trains it as soon as one is free."""
     if not dry_run:
-        return await submit(house, body, idempotency_key)
-    spec, sent, _ = await _spec_of(house, body)
+        return await submit(visit, body, idempotency_key)
+    spec, sent, _ = await _spec_of(visit, body)
     return send(DryRun(spec=sent, recipe=spec.recipe().model_dump(mode="json")))
 
 
-async def submit(house: Visit, body: Body, idempotency_key: str | None) -> Response:
+async def submit(visit: Visit, body: Body, idempotency_key: str | None) -> Response:
     """Store what a body says, once for each key, and tell the job."""
-    spec, sent, recipe = await _spec_of(house, body)
+    spec, sent, recipe = await _spec_of(visit, body)
 
     async def make(
         *, idempotency_key: str | None = None, body_sha256: str | None = None
     ) -> Submission:
-        return house.submission(
+        return visit.submission(
             spec, sent, idempotency_key=idempotency_key, body_sha256=body_sha256, recipe=recipe
         )
 
-    return await store_once(house, idempotency_key, sent, make)
+    return await store_once(visit, idempotency_key, sent, make)
 
 
-async def _spec_of(house: Visit, body: Body) -> _Read:
+async def _spec_of(visit: Visit, body: Body) -> _Read:
     if len(body.content) > INLINE_BYTES or not body.is_json:
         # Other requests must not wait for it.
         read = await run_in_threadpool(_read_spec, body)
     else:
         read = _read_spec(body)
-    affordable(read[0], house.settings)
+    affordable(read[0], visit.settings)
     return read
 
 
@@ -101,7 +101,7 @@ def _read_spec(body: Body) -> _Read:
 )
 def list_jobs(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
     request: Request,
-    house: Ledger,
+    visit: Ledger,
     status: Annotated[list[JobStatus] | None, Query(description="Any of these")] = None,
     label: Annotated[
         list[str] | None, Query(description="All of these: `key=value`, or `key` with any value")
@@ -122,7 +122,7 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
     """
     position = decode("jobs", after, JOB_ID) if after is not None else None
     labels = labels_of(label or [])
-    with house.reading() as repository:
+    with visit.reading() as repository:
         page = repository.list(
             status=[Status(name) for name in status or ()],
             labels=labels,
@@ -150,7 +150,7 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
 )
 async def get_job(
     request: Request,
-    house: Ledger,
+    visit: Ledger,
     job_id: JobId,
     prefer: Annotated[
         str | None,
@@ -161,16 +161,16 @@ async def get_job(
 
     Without `If-None-Match`, it waits for the first change; a job that has ended is told at once.
     """
-    terminal, response = await read(house, job_id)
+    terminal, response = await read(visit, job_id)
     seconds = _wait_seconds(prefer)
     if seconds is None:
         return unless_known(response, request.headers)
     first = response.headers["etag"]
     known = request.headers.get("if-none-match")
     if not terminal and (known is None or matches(known, first)):
-        async with contextlib.aclosing(house.tower.changes(job_id, seconds)) as changes:
+        async with contextlib.aclosing(visit.tower.changes(job_id, seconds)) as changes:
             async for _ in changes:
-                terminal, response = await read(house, job_id)
+                terminal, response = await read(visit, job_id)
                 if terminal or response.headers["etag"] != first:
                     break
     answer = unless_known(response, request.headers)
@@ -178,13 +178,13 @@ async def get_job(
     return answer
 
 
-async def read(house: Visit, job_id: str, asked: Headers | None = None) -> tuple[bool, Response]:
+async def read(visit: Visit, job_id: str, asked: Headers | None = None) -> tuple[bool, Response]:
     """Return whether a job has ended, and what is told of it; 304 where `asked` knows that.
 
     Raises:
         JobNotFound: there is no such job.
     """
-    row = await house.row(job_id)
+    row = await visit.row(job_id)
     answer = send_content(telling.full(row))
     return telling.is_terminal(row), unless_known(answer, asked) if asked else answer
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
 from pydantic import Field
 from starlette.responses import Response
 
-from api.answers import problems, send
+from api.answers import NO_STORE, problems, send
 from api.checks import Sent, body_schema, checked
 from api.dependencies import AdminLedger, Ledger, SentBody
 from api.schemas import Body, ListBody
@@ -19,7 +19,6 @@ from jobs.spec import ProjectName
 
 router = APIRouter(prefix="/v1", tags=["access"])
 
-_NO_STORE: Final = {"Cache-Control": "no-store"}
 ScopeName = Literal["read", "write", "admin"]
 KeyId = Annotated[str, Path(pattern="^[0-9a-f]{12}$", examples=["4f1c0a9b3d27"])]
 
@@ -78,16 +77,16 @@ class Me(Body):
 
 
 @router.get("/me", operation_id="get_me", response_model=Me, responses=problems(404))
-def get_me(house: Ledger) -> Response:
+def get_me(visit: Ledger) -> Response:
     """Say who one is: the project, the scope and the key's id."""
-    caller = house.caller
+    caller = visit.caller
     body = Me(
         project=caller.project,
         scope=caller.scope.value,
         house=caller.is_house,
         key_id=caller.author.key_id,
     )
-    return send(body, headers=_NO_STORE)
+    return send(body, headers=NO_STORE)
 
 
 @router.post(
@@ -98,14 +97,14 @@ def get_me(house: Ledger) -> Response:
     openapi_extra={"requestBody": body_schema(NewKeyBody)},
     responses=problems(404, 413, 415, 422),
 )
-def create_key(house: AdminLedger, body: SentBody) -> Response:
+def create_key(visit: AdminLedger, body: SentBody) -> Response:
     """Make a key; its text is in this answer and nowhere else."""
     wanted = checked(NewKeyBody, body.document())
-    caller = house.caller
+    caller = visit.caller
     project = None if wanted.house else wanted.project or caller.project
     if project != caller.project:
         caller.require_house()
-    with house.changing() as repository:
+    with visit.changing() as repository:
         row, made = repository.add_key(
             wanted.name,
             Scope(wanted.scope),
@@ -116,17 +115,17 @@ def create_key(house: AdminLedger, body: SentBody) -> Response:
         told = {"name": wanted.name, "scope": wanted.scope}
         repository.note(caller.author, "key.create", row.id, project=project, details=told)
     created = CreatedKey.model_validate({**_key(row).model_dump(), "key": made.text})
-    return send(created, 201, headers=_NO_STORE)
+    return send(created, 201, headers=NO_STORE)
 
 
 @router.get(
     "/keys", operation_id="list_keys", response_model=ListBody[Key], responses=problems(404)
 )
-def list_keys(house: AdminLedger) -> Response:
+def list_keys(visit: AdminLedger) -> Response:
     """Return the keys of the project, or with a key of the house all of them, the newest first."""
-    with house.overseeing() as repository:
+    with visit.overseeing() as repository:
         rows = repository.api_keys()
-    return send(ListBody[Key](data=[_key(row) for row in rows]), headers=_NO_STORE)
+    return send(ListBody[Key](data=[_key(row) for row in rows]), headers=NO_STORE)
 
 
 @router.delete(
@@ -135,13 +134,13 @@ def list_keys(house: AdminLedger) -> Response:
     response_model=Key,
     responses=problems(404, 422),
 )
-def revoke_key(house: AdminLedger, key_id: KeyId) -> Response:
+def revoke_key(visit: AdminLedger, key_id: KeyId) -> Response:
     """Have a key open nothing any more, within a second; again changes nothing."""
-    with house.changing() as repository:
+    with visit.changing() as repository:
         row = repository.revoke(key_id)
-        repository.note(house.caller.author, "key.revoke", key_id, project=row.project)
-    house.house.locks.forget(key_id)
-    return send(_key(row), headers=_NO_STORE)
+        repository.note(visit.caller.author, "key.revoke", key_id, project=row.project)
+    visit.house.locks.forget(key_id)
+    return send(_key(row), headers=NO_STORE)
 
 
 def _key(row: tables.ApiKey) -> Key:

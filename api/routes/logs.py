@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from starlette.responses import PlainTextResponse, Response
 
-from api.answers import problems
+from api.answers import NO_STORE, problems
 from api.dependencies import JobId, Ledger
 from api.problems import Problem
 from jobs.logs import plain
@@ -32,7 +32,7 @@ _LINE_END: Final = re.compile(r"\r\n|\n|\r")
     | problems(404, 410, 422),
 )
 def get_logs(
-    house: Ledger,
+    visit: Ledger,
     job_id: JobId,
     attempt: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="This one alone")] = None,
     tail: Annotated[int, Query(ge=1, le=MOST_LINES, description="Lines at most")] = 1000,
@@ -42,12 +42,12 @@ def get_logs(
     The beginning and the end of each attempt are kept; a line says how much was left out between.
     Characters that could not be printed are spelt out.
     """
-    with house.reading() as repository:
+    with visit.reading() as repository:
         repository.get(job_id)
         lines = _lines(repository, job_id, attempt, tail)
     text = "".join(f"{line}\n" for line in lines)
     # Its own type, so that no browser takes it for a page, whatever is in it.
-    return PlainTextResponse(text, headers={"Cache-Control": "no-store"})
+    return PlainTextResponse(text, headers=NO_STORE)
 
 
 def _lines(repository: Repository, job_id: str, attempt: int | None, most: int) -> list[str]:

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["watch"])
 )
 def get_metrics(
     request: Request,
-    house: Ledger,
+    visit: Ledger,
     job_id: JobId,
     keys: Annotated[
         str | None,
@@ -38,7 +38,7 @@ def get_metrics(
 ) -> Response:
     """Return the curves of every stage; an interrupted run reads like one that was not."""
     wanted = [key for key in keys.split(",") if key] if keys else None
-    with house.reading() as repository:
+    with visit.reading() as repository:
         repository.get(job_id)
         curves = repository.metrics(job_id, keys=wanted, max_points=max_points)
     return unless_known(send(views.metrics(job_id, curves)), request.headers)
@@ -50,9 +50,9 @@ def get_metrics(
     response_model=ListBody[Attempt],
     responses=problems(404, 410),
 )
-def list_attempts(request: Request, house: Ledger, job_id: JobId) -> Response:
+def list_attempts(request: Request, visit: Ledger, job_id: JobId) -> Response:
     """Return every claim of a job by a worker, the first one first."""
-    with house.reading() as repository:
+    with visit.reading() as repository:
         repository.get(job_id)
         rows = repository.attempts(job_id)
     body = ListBody[Attempt](data=[views.attempt(row) for row in rows])

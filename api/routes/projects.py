@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
 from pydantic import Field
 from starlette.responses import Response
 
-from api.answers import problems, send
+from api.answers import NO_STORE, problems, send
 from api.checks import Sent, body_schema, checked
-from api.dependencies import HouseLedger, Ledger, SentBody, Visit
+from api.dependencies import HouseAdminLedger, Ledger, SentBody, Visit
 from api.schemas import Body, ListBody
+from jobs import tables
 from jobs.projects import PROJECT_NAME
 from jobs.spec import ProjectName
 from jobs.states import ACTIVE, Status
 
 router = APIRouter(prefix="/v1/projects", tags=["access"])
 
-_NO_STORE: Final = {"Cache-Control": "no-store"}
 Limit = Annotated[int, Field(ge=0, le=1_000_000)]
 Name = Annotated[str, Path(pattern=PROJECT_NAME.pattern, examples=["default"])]
 
@@ -61,17 +62,17 @@ class Project(Body):
     openapi_extra={"requestBody": body_schema(NewProject)},
     responses=problems(404, 409, 413, 415, 422),
 )
-def create_project(house: HouseLedger, body: SentBody) -> Response:
+def create_project(visit: HouseAdminLedger, body: SentBody) -> Response:
     """Make a project, with a key of the house."""
     wanted = checked(NewProject, body.document())
-    with house.changing() as repository:
+    with visit.changing() as repository:
         repository.add_project(
             wanted.name, max_running=wanted.max_running, max_waiting=wanted.max_waiting
         )
         limits = wanted.model_dump(exclude={"name"})
-        author = house.caller.author
+        author = visit.caller.author
         repository.note(author, "project.create", wanted.name, project=wanted.name, details=limits)
-    return send(_one_project(house, wanted.name), 201, headers=_NO_STORE)
+    return send(_one_project(visit, wanted.name), 201, headers=NO_STORE)
 
 
 @router.get(
@@ -80,9 +81,12 @@ def create_project(house: HouseLedger, body: SentBody) -> Response:
     response_model=ListBody[Project],
     responses=problems(404),
 )
-def list_projects(house: Ledger) -> Response:
+def list_projects(visit: Ledger) -> Response:
     """Return the projects that the key opens, by name, and what each takes at the moment."""
-    return send(ListBody[Project](data=_projects(house)), headers=_NO_STORE)
+    with visit.overseeing() as repository:
+        usage = repository.usage()
+        projects = [_told(row, usage) for row in repository.projects()]
+    return send(ListBody[Project](data=projects), headers=NO_STORE)
 
 
 @router.get(
@@ -91,9 +95,9 @@ def list_projects(house: Ledger) -> Response:
     response_model=Project,
     responses=problems(404, 422),
 )
-def get_project(house: Ledger, name: Name) -> Response:
+def get_project(visit: Ledger, name: Name) -> Response:
     """Return one project."""
-    return send(_one_project(house, name), headers=_NO_STORE)
+    return send(_one_project(visit, name), headers=NO_STORE)
 
 
 @router.patch(
@@ -103,34 +107,27 @@ def get_project(house: Ledger, name: Name) -> Response:
     openapi_extra={"requestBody": body_schema(Limits)},
     responses=problems(404, 413, 415, 422),
 )
-def limit_project(house: HouseLedger, name: Name, body: SentBody) -> Response:
+def limit_project(visit: HouseAdminLedger, name: Name, body: SentBody) -> Response:
     """Set what a project may take, with a key of the house; what runs already goes on."""
     limits = checked(Limits, body.document()).model_dump(exclude_unset=True)
-    with house.changing() as repository:
+    with visit.changing() as repository:
         repository.limit_project(name, limits)
-        author = house.caller.author
+        author = visit.caller.author
         repository.note(author, "project.limit", name, project=name, details=limits)
-    return send(_one_project(house, name), headers=_NO_STORE)
+    return send(_one_project(visit, name), headers=NO_STORE)
 
 
-def _one_project(house: Visit, name: str) -> Project:
-    with house.overseeing() as repository:
-        repository.project(name)
-    return next(one for one in _projects(house) if one.name == name)
+def _one_project(visit: Visit, name: str) -> Project:
+    with visit.overseeing() as repository:
+        return _told(repository.project(name), repository.usage())
 
 
-def _projects(house: Visit) -> list[Project]:
-    with house.overseeing() as repository:
-        rows = repository.projects()
-        usage = repository.usage()
-    return [
-        Project(
-            name=row.name,
-            created_at=row.created_at,
-            max_running=row.max_running,
-            max_waiting=row.max_waiting,
-            running=sum(usage[row.name, status] for status in ACTIVE),
-            waiting=usage[row.name, Status.QUEUED],
-        )
-        for row in rows
-    ]
+def _told(row: tables.Project, usage: Mapping[tuple[str, str], int]) -> Project:
+    return Project(
+        name=row.name,
+        created_at=row.created_at,
+        max_running=row.max_running,
+        max_waiting=row.max_waiting,
+        running=sum(usage.get((row.name, status), 0) for status in ACTIVE),
+        waiting=usage.get((row.name, Status.QUEUED), 0),
+    )

@@ -30,12 +30,12 @@ _MARKDOWN: Final = {MARKDOWN: {"schema": {"type": "string"}}}
     }
     | problems(404, 410),
 )
-def get_report(request: Request, house: Ledger, job_id: JobId) -> Response:
+def get_report(request: Request, visit: Ledger, job_id: JobId) -> Response:
     """Return the verdict, the gates and the files of a job that succeeded."""
     accept = request.headers.get("accept", "")
     if MARKDOWN in accept and "application/json" not in accept:
-        return _markdown(house, job_id)
-    with house.reading() as repository:
+        return _markdown(visit, job_id)
+    with visit.reading() as repository:
         job = repository.get(job_id)
         told = views.full(job)
         files = [views.artifact(row) for row in repository.artifacts(job_id)]
@@ -59,16 +59,16 @@ def get_report(request: Request, house: Ledger, job_id: JobId) -> Response:
     responses={200: {"description": "The report as Markdown", "content": _MARKDOWN}}
     | problems(404, 410),
 )
-def get_report_markdown(house: Ledger, job_id: JobId) -> Response:
+def get_report_markdown(visit: Ledger, job_id: JobId) -> Response:
     """Return the report as Markdown, fit for a pull request's comment."""
-    return _markdown(house, job_id)
+    return _markdown(visit, job_id)
 
 
-def _markdown(house: Visit, job_id: str) -> Response:
-    with house.reading() as repository:
+def _markdown(visit: Visit, job_id: str) -> Response:
+    with visit.reading() as repository:
         status = repository.keeping_files(job_id).status
         try:
-            file = views.stored_file(repository.artifact(job_id, _MARKDOWN_FILE), house.store)
+            file = views.stored_file(repository.artifact(job_id, _MARKDOWN_FILE), visit.store)
         except ArtifactNotFound:
             raise _none_yet(job_id, status) from None
     headers = {"ETag": file.etag, "Vary": "Accept", "Cache-Control": "no-cache"}

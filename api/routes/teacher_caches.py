@@ -31,8 +31,8 @@ class Pin(BaseModel):
     """A pinned cache neither makes room for others nor can it be removed."""
 
 
-def _shelf(house: HouseLedger) -> Shelf:
-    settings = house.settings
+def _shelf(visit: HouseLedger) -> Shelf:
+    settings = visit.settings
     return Shelf(settings.teacher_caches, settings.teacher_cache_bytes)
 
 

@@ -56,7 +56,7 @@ _PATCH: Final[dict[str, Any]] = {
     },
     responses=problems(404, 409, 410, 413, 415, 422),
 )
-def change_job(house: Ledger, job_id: JobId, body: SentBody) -> Response:
+def change_job(visit: Ledger, job_id: JobId, body: SentBody) -> Response:
     """Change a job's name, labels or priority by a merge patch: null takes a label away.
 
     The priority can be changed while the job is queued or paused. Nothing else of a job changes:
@@ -71,7 +71,7 @@ def change_job(house: Ledger, job_id: JobId, body: SentBody) -> Response:
         wanted = checked(JobChange, merged(before, patch))
         return Traits(wanted.name, wanted.labels, wanted.priority)
 
-    with house.writing("job.change", job_id) as repository:
+    with visit.writing("job.change", job_id) as repository:
         repository.change(job_id, decide)
         row = repository.row(job_id)
     return send_content(telling.full(row))
@@ -84,14 +84,14 @@ def change_job(house: Ledger, job_id: JobId, body: SentBody) -> Response:
     response_class=Response,
     responses={204: {"description": "It is gone, now or before."}} | problems(404, 409),
 )
-def delete_job(house: Ledger, job_id: JobId) -> Response:
+def delete_job(visit: Ledger, job_id: JobId) -> Response:
     """Remove a job that no worker is at: its events, curves, attempts and files.
 
     Who asks for it afterwards is told 410. Deleting it again is no error.
     """
-    with house.writing("job.delete", job_id) as repository:
+    with visit.writing("job.delete", job_id) as repository:
         repository.delete(job_id)
-    clearing = Clearing(house.settings, house.house.database, house.store)
+    clearing = Clearing(visit.settings, visit.house.database, visit.store)
     # What this leaves behind, should it come to nothing, sweepers clear away.
     return Response(status_code=204, background=BackgroundTask(_clear, clearing))
 

@@ -52,10 +52,10 @@ class Retry(BaseModel):
     }
     | problems(404, 409, 410, 415, 422),
 )
-def cancel_job(house: Ledger, job_id: JobId, body: SentBody) -> Response:
+def cancel_job(visit: Ledger, job_id: JobId, body: SentBody) -> Response:
     """Cancel a job; asking again is no error. A run that ends first keeps its result."""
     wanted = checked(Cancel, body.document() if body.content else {})
-    with house.writing("job.cancel", job_id, {"mode": wanted.mode}) as repository:
+    with visit.writing("job.cancel", job_id, {"mode": wanted.mode}) as repository:
         repository.request_cancel(job_id, wanted.mode)
         row = repository.row(job_id)
     return send_content(telling.full(row), 200 if telling.is_terminal(row) else 202)
@@ -72,12 +72,12 @@ def cancel_job(house: Ledger, job_id: JobId, body: SentBody) -> Response:
     }
     | problems(404, 409, 410),
 )
-def pause_job(house: Ledger, job_id: JobId) -> Response:
+def pause_job(visit: Ledger, job_id: JobId) -> Response:
     """Pause a job: it keeps what it has learned, and gives its place to others.
 
     Asking again is no error. A run that ends first keeps its result, and a pause costs no attempt.
     """
-    with house.writing("job.pause", job_id) as repository:
+    with visit.writing("job.pause", job_id) as repository:
         repository.pause(job_id)
         row = repository.row(job_id)
     return send_content(telling.full(row), 200 if row.status == Status.PAUSED else 202)
@@ -91,15 +91,15 @@ def pause_job(house: Ledger, job_id: JobId) -> Response:
     responses={202: {"description": "The job waits for a worker, or runs on."}}
     | problems(404, 409, 410),
 )
-def resume_job(house: Ledger, job_id: JobId) -> Response:
+def resume_job(visit: Ledger, job_id: JobId) -> Response:
     """Queue a paused job again: it goes on from its checkpoint. Asking again is no error.
 
     One that is still pausing is taken at its last word: it runs on, or is in the queue at once.
     """
-    with house.writing("job.resume", job_id) as repository:
+    with visit.writing("job.resume", job_id) as repository:
         repository.resume(job_id)
         row = repository.row(job_id)
-    return send_content(telling.full(row), 202, after=BackgroundTask(house.bell.ring, job_id))
+    return send_content(telling.full(row), 202, after=BackgroundTask(visit.bell.ring, job_id))
 
 
 @router.post(
@@ -111,10 +111,10 @@ def resume_job(house: Ledger, job_id: JobId) -> Response:
     responses={202: {"description": "The job is queued again."}}
     | problems(404, 409, 410, 415, 422),
 )
-def retry_job(house: Ledger, job_id: JobId, body: SentBody) -> Response:
+def retry_job(visit: Ledger, job_id: JobId, body: SentBody) -> Response:
     """Queue a failed or cancelled job again; asking again while it is on its way is no error."""
     wanted = checked(Retry, body.document() if body.content else {})
-    with house.writing("job.retry", job_id, wanted.model_dump(by_alias=True)) as repository:
+    with visit.writing("job.retry", job_id, wanted.model_dump(by_alias=True)) as repository:
         repository.retry(job_id, wanted.from_, max_runtime_seconds=wanted.max_runtime_seconds)
         row = repository.row(job_id)
-    return send_content(telling.full(row), 202, after=BackgroundTask(house.bell.ring, job_id))
+    return send_content(telling.full(row), 202, after=BackgroundTask(visit.bell.ring, job_id))

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from doors import Doors
 from serving import SPEC
+from sqlalchemy import update
+from waiting import wait_until
+
+from api.callers import COOKIE
+from jobs.database import Database
+from jobs.keys import Scope
+from jobs.repository import Repository
+from jobs.tables import ApiKey
 
 
 def test_a_browser_signs_in_and_out(doors: Doors) -> None:
@@ -47,3 +57,26 @@ def test_signing_in_leads_to_our_own_pages_alone(doors: Doors, target: str) -> N
     form = {"key": doors.keys["reader"], "next": target}
     entered = doors.client.post("/login", data=form, follow_redirects=False)
     assert entered.headers["location"] == "/"
+
+
+def test_a_session_ends_with_the_key_that_was_shown(doors: Doors, database: Database) -> None:
+    with database.write() as session:
+        _, short = Repository(session).add_key("guest", Scope.READ, project="default", days=0)
+        # As good as over: the session must not outlast it.
+        moment = Repository(session).key(short.id).created_at + timedelta(seconds=60)
+        session.execute(update(ApiKey).where(ApiKey.id == short.id).values(expires_at=moment))
+    sessions = {}
+    for who, key in (("guest", short.text), ("writer", doors.keys["writer"])):
+        doors.client.cookies.clear()
+        entered = doors.client.post("/login", data={"key": key}, follow_redirects=False)
+        sessions[who] = entered.cookies[COOKIE]
+    with database.read() as session:
+        guest = Repository(session).key(sessions["guest"][4:16])
+        assert guest.expires_at == moment
+        assert guest.session_of == short.id
+    doors.client.cookies.clear()
+    doors.client.cookies.set(COOKIE, sessions["writer"])
+    assert doors.client.get("/v1/me").is_success
+    key_id = doors.keys["writer"][4:16]
+    assert doors.ask("admin", "delete", f"/v1/keys/{key_id}").is_success
+    wait_until(lambda: doors.client.get("/v1/me").status_code == 401, seconds=10)

@@ -16,9 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from servers import Redis
 from stage_worker import StageWorker
 
-from api import problems
+from api import VERSION, problems
 from api.app import create_app
-from api.exposition import VERSION
 from jobs import errors as ledger
 from jobs.database import Database
 from jobs.endings import REASONS, Ending

@@ -25,16 +25,15 @@ _UNHEARD = (
         DUE,
         Job.dispatched_at.is_(None) | (Job.dispatched_at < clock(-BELL_SECONDS)),
     )
-    .order_by(Job.priority.desc(), Job.run_after, Job.id)
     .with_for_update(skip_locked=True)
 )
 # The same, with the index named, as where jobs are claimed: once it has statistics, SQLite would
-# rather fetch all that wait by the index of statuses, and sort them.
+# rather look through the table. In no order: a bell only wakes, and a claim takes what is next.
 _UNHEARD_OF_SQLITE = (
-    "SELECT id FROM jobs INDEXED BY ix_jobs_waiting"  # noqa: S608  # a constant of ours
+    "SELECT id FROM jobs INDEXED BY ix_jobs_next"  # noqa: S608  # a constant of ours
     f" WHERE status = 'queued' AND {DUE_OF_SQLITE}"
     " AND (dispatched_at IS NULL OR dispatched_at < ledger_clock(:ago))"
-    " ORDER BY priority DESC, run_after, id LIMIT :most"
+    " LIMIT :most"
 )
 
 

@@ -139,14 +139,6 @@ class Job(Table):
         CheckConstraint("priority BETWEEN 0 AND 100", "priority_in_range"),
         CheckConstraint("attempt >= 0", "attempt_counts_up"),
         Index(
-            "ix_jobs_waiting",
-            text("priority DESC"),
-            "run_after",
-            "id",
-            sqlite_where=text("status = 'queued'"),
-            postgresql_where=text("status = 'queued'"),
-        ),
-        Index(
             "ix_jobs_leased",
             "lease_until",
             sqlite_where=text("lease_until IS NOT NULL"),

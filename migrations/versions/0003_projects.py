@@ -89,18 +89,14 @@ def upgrade() -> None:
     )
     _digest_idempotency_keys()
     _replace(_lists(), _lists("project"))
-    op.create_index(
-        "ix_jobs_next",
-        "jobs",
-        ["project", "queue", sa.text("priority DESC"), "run_after", "id"],
-        sqlite_where=sa.text("status = 'queued'"),
-        postgresql_where=sa.text("status = 'queued'"),
-    )
+    op.drop_index("ix_jobs_waiting", "jobs")
+    _index_waiting("ix_jobs_next", "project", "queue")
 
 
 def downgrade() -> None:
     """Go one step back; what other projects had is everybody's then, and keys open nothing."""
     op.drop_index("ix_jobs_next", "jobs")
+    _index_waiting("ix_jobs_waiting")
     _replace(_lists("project"), _lists())
     for column in ("submitted_by", "queue", "gpus"):
         op.drop_column("jobs", column)
@@ -145,6 +141,13 @@ def _digest_idempotency_keys() -> None:
             connection.execute(
                 sa.update(jobs).where(number == job_id).values(idempotency_key=digest)
             )
+
+
+def _index_waiting(name: str, *leading: str) -> None:
+    """Index the jobs that wait, as they are claimed."""
+    queued = sa.text("status = 'queued'")
+    columns = [*leading, sa.text("priority DESC"), "run_after", "id"]
+    op.create_index(name, "jobs", columns, sqlite_where=queued, postgresql_where=queued)
 
 
 def _lists(*leading: str) -> list[tuple[str, str, list[str]]]:

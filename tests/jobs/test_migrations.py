@@ -17,7 +17,7 @@ from jobs.repository import Repository
 from jobs.tables import Table
 
 # SQLite does not tell how an index is sorted, so these are looked for by name.
-SORTED_INDEXES = {"ix_jobs_next", "ix_jobs_waiting"}
+SORTED_INDEXES = {"ix_jobs_next"}
 
 
 def tables_of(database: Database) -> set[str]:

@@ -143,7 +143,7 @@ def test_bells_are_looked_for_in_the_index_of_waiting_jobs_whatever_the_statisti
     with database.engine.connect() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         steps = [row[-1] for row in plan]
-    assert any("USING INDEX ix_jobs_waiting" in step for step in steps), steps
+    assert any("USING INDEX ix_jobs_next" in step for step in steps), steps
     assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps), steps
 
 

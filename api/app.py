@@ -49,6 +49,11 @@ Knowledge distillation as a service: post a spec, watch it, download a student t
 Every refusal is an `application/problem+json` body (RFC 9457) with a stable `code`, a `request_id`,
 and for wrong fields JSON pointers with what was found and what was expected.
 """
+_KEY_SCHEME: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key, `shk_…`; asked for once there is one.",
+}
 _ROUTERS: Final = (
     jobs,
     verbs,
@@ -131,6 +136,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         spec = JobSpec.model_json_schema(ref_template=reference)
         parts: dict[str, Any] = spec.pop("$defs", {})
         document["components"]["schemas"] |= {**parts, "JobSpec": spec}
+        document["components"]["securitySchemes"] = {"key": _KEY_SCHEME}
+        document["security"] = [{"key": []}, {}]  # nothing, while the house asks for no key
         declare_refusals(document)
         app.openapi_schema = document
     return app.openapi_schema

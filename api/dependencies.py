@@ -226,42 +226,21 @@ async def house_of(request: Request) -> House:
     return house
 
 
-async def visit_of(request: Request) -> Visit:
-    """Return the house as whoever sends this request sees it."""
-    return Visit(request.app.state.house, caller_of(request.scope))
+def visitor(scope: Scope = Scope.READ, *, house: bool = False) -> Any:
+    """Return the dependency of a route that wants more than the doorman has asked for.
 
-
-async def admin_of(request: Request) -> Visit:
-    """Return the house as an administrator of the project sees it.
-
-    Raises:
-        Problem: 403 for anybody else.
+    It gives the house as whoever sends the request sees it, and refuses a key of a lesser scope,
+    or of one project where it takes a key of the house.
     """
-    visit = await visit_of(request)
-    visit.caller.require(Scope.ADMIN)
-    return visit
 
+    async def visit_of(request: Request) -> Visit:
+        visit = Visit(request.app.state.house, caller_of(request.scope))
+        visit.caller.require(scope)
+        if house:
+            visit.caller.require_house()
+        return visit
 
-async def resident_of(request: Request) -> Visit:
-    """Return the house as whoever has a key of the house sees it.
-
-    Raises:
-        Problem: 403 for anybody else.
-    """
-    visit = await visit_of(request)
-    visit.caller.require_house()
-    return visit
-
-
-async def master_of(request: Request) -> Visit:
-    """Return the house as its own administrator sees it.
-
-    Raises:
-        Problem: 403 for anybody else.
-    """
-    visit = await admin_of(request)
-    visit.caller.require_house()
-    return visit
+    return Depends(visit_of)
 
 
 async def checked_job_id(
@@ -278,9 +257,9 @@ async def checked_job_id(
 
 
 OpenHouse = Annotated[House, Depends(house_of)]
-Ledger = Annotated[Visit, Depends(visit_of)]
-AdminLedger = Annotated[Visit, Depends(admin_of)]
-HouseLedger = Annotated[Visit, Depends(resident_of)]
-HouseAdminLedger = Annotated[Visit, Depends(master_of)]
+Ledger = Annotated[Visit, visitor()]
+AdminLedger = Annotated[Visit, visitor(Scope.ADMIN)]
+HouseLedger = Annotated[Visit, visitor(house=True)]
+HouseAdminLedger = Annotated[Visit, visitor(Scope.ADMIN, house=True)]
 JobId = Annotated[str, Depends(checked_job_id)]
 SentBody = Annotated[Body, Depends(read_body)]

@@ -5,6 +5,7 @@ instead of at its next poll.
 """
 
 import logging
+import socket
 from typing import Any, Final
 
 from celery import Celery
@@ -16,6 +17,13 @@ from jobs.settings import Settings
 WAKE: Final = "stillhouse.wake"
 QUEUE: Final = "stillhouse"
 BELL_EXPIRES_SECONDS = 600
+# A worker that waits for a bell sends nothing: with the system's own two hours it would stay deaf
+# for so long behind a firewall that forgot the connection. macOS knows the first by another name.
+_KEEPALIVE: Final[dict[int, int]] = {
+    getattr(socket, name): value
+    for name, value in {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}.items()
+    if hasattr(socket, name)
+}
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +58,7 @@ def create_queue(settings: Settings, *, patience_seconds: float = 5.0, again: bo
             "socket_timeout": patience_seconds,
             "socket_connect_timeout": min(patience_seconds, 3.0),
             "socket_keepalive": True,
+            "socket_keepalive_options": _KEEPALIVE,
             "health_check_interval": 10,
             "retry_on_timeout": again,
         }

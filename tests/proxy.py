@@ -35,9 +35,14 @@ class FaultProxy:
         self._passes.clear()
 
     def heal(self) -> None:
-        """Carry again what new connections bring; those that were swallowed from stay dead."""
-        self.cut() if not self._passes.is_set() else None
+        """Carry again what new connections bring, and cut those that were swallowed from.
+
+        Cut last: whoever connects anew at once must not be swallowed from any more.
+        """
+        was_swallowing = not self._passes.is_set()
         self._passes.set()
+        if was_swallowing:
+            self.cut()
 
     def cut(self) -> None:
         """Reset every connection that there is."""

@@ -69,6 +69,11 @@ class Database:
             if self.is_sqlite
             else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         )
+        self._looking = (
+            self._reading
+            if self.is_sqlite
+            else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
 
     @contextmanager
     def write(self) -> Generator[Session]:
@@ -81,6 +86,15 @@ class Database:
         """Yield a session that sees one state, never waits for a writer, and can write nothing."""
         with Session(self._reading, expire_on_commit=False) as session, session.begin():
             yield session
+
+    @contextmanager
+    def look(self) -> Generator[Connection]:
+        """Yield a connection for a statement that reads: each sees the state that it finds.
+
+        On PostgreSQL there is no transaction, which would be asked for and ended as well.
+        """
+        with self._looking.connect() as connection:
+            yield connection
 
     def ping(self) -> None:
         """Ask the database for an answer.

@@ -51,9 +51,10 @@ def store(connection: Connection, submissions: Sequence[Submission]) -> list[Job
         IdempotencyKeyTaken: there is one job, and its key is taken.
         sqlalchemy.exc.IntegrityError: there are several, and a key of one is taken.
     """
-    for project, jobs in Counter(one.project for one in submissions).items():
-        require_room(connection, project, jobs)
-    moment = _now(connection)
+    moment, limited = _now(connection)
+    if limited:
+        for project, jobs in Counter(one.project for one in submissions).items():
+            require_room(connection, project, jobs)
     rows = [one.row(new_job_id(), moment) for one in submissions]
     stored = [one.stored(row) for one, row in zip(submissions, rows, strict=True)]
     try:
@@ -80,8 +81,13 @@ def store(connection: Connection, submissions: Sequence[Submission]) -> list[Job
     return rows
 
 
-def _now(connection: Connection) -> str | datetime:
-    """Ask the database for its clock, and leave the answer as the driver gives it."""
+def _now(connection: Connection) -> tuple[str | datetime, bool]:
+    """Return the database's clock as the driver gives it, and whether any project has a limit.
+
+    Asked together: on PostgreSQL every question is a way there and back.
+    """
     is_sqlite = connection.dialect.name == "sqlite"
-    ask = "SELECT ledger_clock(0.0)" if is_sqlite else "SELECT clock_timestamp()"
-    return connection.exec_driver_sql(ask).scalar_one()
+    clock = "ledger_clock(0.0)" if is_sqlite else "clock_timestamp()"
+    limited = "EXISTS (SELECT 1 FROM projects WHERE max_waiting IS NOT NULL)"
+    moment, is_limited = connection.exec_driver_sql(f"SELECT {clock}, {limited}").one()
+    return moment, bool(is_limited)

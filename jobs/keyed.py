@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
 
-from sqlalchemy import Text, literal_column, select, type_coerce
+from sqlalchemy import ARRAY, String, Text, any_, bindparam, literal_column, select, type_coerce
 from sqlalchemy import cast as as_type
 from sqlalchemy.dialects import sqlite
 
@@ -65,14 +65,18 @@ ROWS: Final[Any] = select(*map(_column, JobRow._fields))
 _BY_ID: Final = str(
     ROWS.where(Job.id == literal_column("?")).compile(dialect=sqlite.dialect())  # pyright: ignore[reportUnknownMemberType]
 )
+_THESE: Final = {
+    "sqlite": ROWS.where(Job.id.in_(bindparam("ids", expanding=True))),
+    # One parameter however many ids there are: a list of them would be written out each time.
+    "postgresql": ROWS.where(Job.id == any_(bindparam("ids", type_=ARRAY(String)))),
+}
 
 
 def rows_of(database: Database, job_ids: Sequence[str]) -> list[JobRow | Exception]:
     """Return the rows of jobs, in one reading, in the order in which they were asked for."""
-    with database.read() as session:
-        found = session.execute(ROWS.where(Job.id.in_(job_ids)))
+    with database.look() as connection:
+        found = connection.execute(_THESE[connection.dialect.name], {"ids": list(job_ids)})
         rows = {row.id: row for row in map(JobRow._make, found)}
-        connection = session.connection()
         return [rows.get(job_id) or missing(connection, job_id) for job_id in job_ids]
 
 

@@ -214,6 +214,10 @@ class Visit:
             raise JobNotFound(job_id)
         return row
 
+    async def is_welcome(self) -> bool:
+        """Say whether the caller would still be let in: an answer may go on for long."""
+        return await self.house.locks.still_fits(self.caller.author.key_id)
+
     def submission(self, spec: JobSpec, sent: Mapping[str, Any], **more: Any) -> Submission:
         """Return a spec as a job of the caller's project."""
         by, project = self.caller.author.key_id, self.caller.project

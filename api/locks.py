@@ -92,6 +92,15 @@ class Locks:
             return None
         return found[0]
 
+    async def still_fits(self, key_id: str | None) -> bool:
+        """Say whether a key that has opened the door would do so again; None came in without one.
+
+        For what goes on after the request was let in, such as a stream of events.
+        """
+        if key_id is None:
+            return await self.are_none()
+        return await self._keys.about(key_id) is not None
+
     async def tried(self, text: str, address: str | None) -> Fitting | None:
         """Return what a key opens, and count the failure where it opens nothing.
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -179,13 +179,18 @@ class Watchtower:
                 except TimeoutError:
                     return
 
-    async def stream(self, job_id: str, after: int) -> AsyncGenerator[bytes]:
-        """Yield the server-sent events of a job after a number, until it or the server ends."""
+    async def stream(
+        self, job_id: str, after: int, is_welcome: Callable[[], Awaitable[bool]]
+    ) -> AsyncGenerator[bytes]:
+        """Yield the server-sent events of a job after a number, until it or the server ends.
+
+        Nothing more is told to a listener that has ceased to be welcome.
+        """
         with self._streams.track_inprogress():
             async with self.watch(job_id) as feed:
                 yield b"retry: 3000\n\n"
                 cursor, told = after, b""
-                while not self.closing:
+                while not self.closing and await is_welcome():
                     changed = feed.changed
                     if cursor < feed.head:
                         lines = feed.recent(cursor)

@@ -84,7 +84,7 @@ async def _stream(visit: Visit, job_id: str, after: int) -> Response:
     if after > job.last_seq:
         # A number from another life of the database: better to tell all than to skip what comes.
         after = 0
-    return EventStream(visit.tower.stream(job_id, after))
+    return EventStream(visit.tower.stream(job_id, after, visit.is_welcome))
 
 
 def _get(visit: Visit, job_id: str) -> Any:

@@ -170,6 +170,8 @@ async def get_job(
     if not terminal and (known is None or matches(known, first)):
         async with contextlib.aclosing(visit.tower.changes(job_id, seconds)) as changes:
             async for _ in changes:
+                if not await visit.is_welcome():
+                    break
                 terminal, response = await read(visit, job_id)
                 if terminal or response.headers["etag"] != first:
                     break

@@ -190,6 +190,29 @@ def test_many_listeners_of_one_job_all_hear_all(
     assert all(numbers == list(range(1, len(heard[0]) + 1)) for numbers in heard)
 
 
+def test_a_stream_tells_nothing_more_to_a_key_that_was_revoked(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    with running(settings) as server, httpx.Client(base_url=server.url, timeout=30) as remote:
+        path = remote.post("/v1/jobs", json=SPEC).headers["location"]
+        with remote.stream("GET", f"{path}/events", headers=STREAM) as open_house:
+            before = frames(open_house)
+            assert next(frame for frame in before if "id" in frame)["event"] == "job.queued"
+            owner = remote.post("/v1/keys", json={"name": "owner", "scope": "admin"}).json()
+            remote.headers["Authorization"] = f"Bearer {owner['key']}"
+            reader = remote.post("/v1/keys", json={"name": "reader", "scope": "read"}).json()
+            shown = {"Authorization": f"Bearer {reader['key']}"}
+            with remote.stream("GET", f"{path}/events", headers=STREAM | shown) as response:
+                told = frames(response)
+                assert next(frame for frame in told if "id" in frame)["event"] == "job.queued"
+                remote.delete(f"/v1/keys/{reader['id']}").raise_for_status()
+                # Asked for by another connection, and too late for both.
+                wait_until(lambda: remote.get("/v1/me", headers=shown).status_code == 401)
+                remote.post(f"{path}/cancel").raise_for_status()
+                assert [frame for frame in told if "id" in frame] == []
+                # A house that has got its first key asks everybody for one.
+                assert [frame for frame in before if "id" in frame] == []
+
+
 def test_a_stopped_server_ends_its_streams_and_exits_at_once(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     with running(settings) as server, httpx.Client(base_url=server.url, timeout=20) as remote:

@@ -250,15 +250,3 @@ class EventList(ListBody[Event]):
 
     terminal: bool
     """True where the job has ended and this page is the last."""
-
-
-class Report(Body):
-    """What came out of a job, short enough to be stored with a build."""
-
-    object: Literal["report"] = "report"
-    job: str
-    name: str | None
-    status: JobStatus
-    verdict: Verdict
-    gates_passed: bool | None
-    artifacts: list[Artifact]

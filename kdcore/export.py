@@ -20,8 +20,9 @@ from kdcore.files import write_file
 from kdcore.model import Model
 from kdcore.network import predict, weights_bytes
 from kdcore.recipe import Recipe
-from kdcore.report import model_card, report
-from kdcore.verdict import Verdict
+from kdcore.reporting.markdown import as_markdown, model_card
+from kdcore.reporting.page import as_page
+from kdcore.reporting.record import Report
 
 _COMPARED = 64
 _TOLERANCE = 1e-4
@@ -30,6 +31,7 @@ _MEDIA = {
     ".onnx": "application/vnd.onnx",
     ".json": "application/json",
     ".md": "text/markdown; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
 }
 
 
@@ -38,7 +40,7 @@ class Delivery:
     """What is known when the last network is trained."""
 
     recipe: Recipe
-    verdict: Verdict
+    report: Report
     model: Model
     """What the student is built from; an objective may have made it of the recipe's."""
     folder: Path
@@ -62,7 +64,7 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
         ExportError: the ONNX file does not compute what the student computes.
         DiskFullError: no room.
     """
-    recipe, verdict, folder = delivery.recipe, delivery.verdict, delivery.folder
+    recipe, report, folder = delivery.recipe, delivery.report, delivery.folder
     student = delivery.student.cpu()
     write_file(folder / "student.safetensors", weights_bytes(student))
     yield _written(folder / "student.safetensors", "student")
@@ -82,9 +84,11 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
     documents = {
         "config.json": ("config", _json(_config(delivery, difference))),
         "recipe.json": ("recipe", _json(recipe.model_dump(mode="json"))),
-        "verdict.json": ("verdict", _json(verdict.model_dump(mode="json"))),
-        "report.md": ("report", report(recipe, verdict, delivery.seed)),
-        "README.md": ("card", model_card(recipe, verdict, delivery.seed)),
+        "verdict.json": ("verdict", _json(report.verdict.model_dump(mode="json"))),
+        "report.json": ("report_json", report.model_dump_json(indent=2) + "\n"),
+        "report.md": ("report", as_markdown(report)),
+        "report.html": ("report_html", as_page(report)),
+        "README.md": ("card", model_card(recipe, report.verdict, delivery.seed)),
     }
     for name, (kind, text) in documents.items():
         write_file(folder / name, text.encode())

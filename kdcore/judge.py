@@ -8,10 +8,14 @@ from torch import nn
 
 from kdcore.evaluate import count_flops, count_parameters, latency_ms, score
 from kdcore.events import Warned
+from kdcore.examine import examine
 from kdcore.export import Delivery
 from kdcore.network import build, weights_bytes
 from kdcore.path import TEACHER
+from kdcore.reporting.record import Report, StageTold
+from kdcore.results import test_logits
 from kdcore.run import Run
+from kdcore.runtime import versions
 from kdcore.verdict import Measured, Sample, Verdict, reach_verdict
 
 
@@ -100,8 +104,8 @@ def delivery(run: Run, verdict: Verdict) -> Delivery:
     models = {stage.name: stage.model for stage in run.plan}
     return Delivery(
         recipe=run.recipe,
+        report=_report(run, verdict, seed),
         model=models[f"student-{seed}"],
-        verdict=verdict,
         folder=run.workdir / "artifacts",
         seed=seed,
         student=run.networks[f"student-{seed}"],
@@ -110,4 +114,53 @@ def delivery(run: Run, verdict: Verdict) -> Delivery:
         samples=run.corpus.test.inputs,
         num_classes=run.corpus.num_classes,
         scores=run.scores,
+    )
+
+
+def _report(run: Run, verdict: Verdict, seed: int) -> Report:
+    """Put together all that the run has to tell; `seed` is the delivered student's."""
+    recipe = run.recipe
+    teacher = run.teacher_logits
+    assert teacher is not None  # noqa: S101  # it was the first network that was finished
+    parts = run.digest.split("-")
+    return Report(
+        name=recipe.name,
+        teacher=recipe.teacher.model.label(),
+        student=recipe.student.model.label(),
+        data=recipe.data.name,
+        method=recipe.method.name if recipe.method else None,
+        verdict=verdict,
+        quality=examine(
+            run.corpus.test,
+            teacher=teacher,
+            students={
+                stage.seed: run.predictions(stage.name, "test")
+                for stage in run.plan
+                if stage.role == "student"
+            },
+            baselines={
+                stage.seed: test_logits(stage, run)
+                for stage in run.plan
+                if stage.role == "baseline"
+            },
+            seed=seed,
+        ),
+        stages=[
+            StageTold(
+                stage=stage.name,
+                role=stage.role,
+                seed=stage.seed,
+                steps=stage.total_steps,
+                seconds=run.seconds[stage.name],
+                scores=run.scores[stage.name],
+            )
+            for stage in run.plan
+        ],
+        versions=versions(),
+        digests={
+            name: digest
+            for name, digest in zip(("recipe", "data", "weights"), parts, strict=True)
+            if digest
+        },
+        recipe=recipe.model_dump(mode="json"),
     )

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from kdcore.errors import WeightsError
 from kdcore.events import Warned
 from kdcore.files import write_file
-from kdcore.network import build, load_weights, weights_bytes
+from kdcore.network import build, load_weights, predict, weights_bytes
 from kdcore.plan import Stage
 from kdcore.run import Run
 from kdcore.stage import anchor_file
@@ -30,6 +30,8 @@ class Result:
 
     network: nn.Sequential
     scores: dict[str, float]
+    seconds: float
+    """That the attempt which finished it took for it."""
 
 
 def keep(stage: Stage, result: Result, run: Run) -> None:
@@ -40,7 +42,7 @@ def keep(stage: Stage, result: Result, run: Run) -> None:
     """
     write_file(_weights(stage, run), weights_bytes(result.network))
     digests = {file.name: _sha256(file) for file in _files(stage, run)}
-    record = {"scores": result.scores, "sha256": digests}
+    record = {"scores": result.scores, "seconds": result.seconds, "sha256": digests}
     write_file(_record(stage, run), json.dumps(record).encode())
     shutil.rmtree(run.workdir / "checkpoints" / stage.name, ignore_errors=True)
 
@@ -54,7 +56,8 @@ def recall(stage: Stage, run: Run) -> Result | Warned | None:
         for file in _files(stage, run):
             _check(file, record["sha256"][file.name])
         network = read_network(stage, _weights(stage, run), run)
-        return Result(network, cast("dict[str, float]", record["scores"]))
+        scores = cast("dict[str, float]", record["scores"])
+        return Result(network, scores, float(record["seconds"]))
     except (WeightsError, OSError, ValueError, KeyError, TypeError) as error:
         _record(stage, run).unlink()
         return Warned(
@@ -62,6 +65,15 @@ def recall(stage: Stage, run: Run) -> Result | Warned | None:
             message=f"what was kept of {stage.name} is damaged ({error}); it is trained again",
             hint="look after the disk; the student will be the same, only later",
         )
+
+
+def test_logits(stage: Stage, run: Run) -> Tensor:
+    """Return what a finished network that is not kept in memory says of the test part, `(N, C)`.
+
+    Raises:
+        WeightsError: its file is missing or damaged.
+    """
+    return predict(read_network(stage, _weights(stage, run), run), run.corpus.test.inputs)
 
 
 def read_network(stage: Stage, file: Path, run: Run) -> nn.Sequential:

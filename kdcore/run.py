@@ -52,6 +52,8 @@ class Run:
     """What these were built from."""
     scores: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     """Test scores by stage."""
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+    """Spent on each stage by the attempt that finished it."""
     teacher_logits: Tensor | None = None
     """`(N_test, C)`."""
     steps_done: int = 0

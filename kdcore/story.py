@@ -100,7 +100,8 @@ def _finish(stage: Stage, run: Run) -> Tale:
         yield Curves(stage, _curves(stage, run)).retell(stage.total_steps)
     else:
         trained = yield from _train(stage, run)
-        result = Result(trained.network, _scores(trained, run))
+        scores = _scores(trained, run)
+        result = Result(trained.network, scores, time.monotonic() - started)
         keep(stage, result, run)
     for place, step in enumerate(stage.anchors, start=1):
         network = read_network(stage, anchor_file(run.anchors, step), run)
@@ -108,6 +109,7 @@ def _finish(stage: Stage, run: Run) -> Tale:
     if stage.role not in {"baseline", "hard_labels"}:
         run.keep(stage.name, stage.model, result.network)
     run.scores[stage.name] = result.scores
+    run.seconds[stage.name] = result.seconds
     run.steps_done += stage.total_steps
     yield StageFinished(
         stage=stage.name,

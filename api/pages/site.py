@@ -131,6 +131,7 @@ def job_page(visit: Ledger, job_id: JobId) -> Response:
         lines=storyline.lines(events)[:_EVENTS],
         attempts=attempts,
         files=sorted(files, key=lambda file: (not file.kind.startswith("student"), file.name)),
+        has_report=any(file.name == "report.html" for file in files),
         networks=_networks(job),
         roles=charts.ROLES,
         accuracy=accuracy,

@@ -217,8 +217,12 @@ class Client(Verbs):
         path, accept = f"{job_path(job_id)}/report", {"Accept": "text/markdown"}
         return self._transport.request("GET", path, headers=accept).text
 
+    def report_page(self, job_id: str) -> str:
+        """The job's report as one self-contained HTML file."""
+        return self._transport.request("GET", f"{job_path(job_id)}/report.html").text
+
     def report_json(self, job_id: str) -> dict[str, Any]:
-        """The job's report for programs: verdict, gates and files."""
+        """The job's report for programs: verdict, gates, details and files."""
         return cast("dict[str, Any]", self._get(f"{job_path(job_id)}/report"))
 
     def checksums(self, job_id: str) -> str:

@@ -15,6 +15,8 @@ from jobs.leases import Claim
 from jobs.repository import Repository
 from jobs.states import Status
 from kdcore.events import EVENT
+from kdcore.quality import Bin, Calibration, ClassScore, Quality
+from kdcore.reporting.record import Report, StageTold
 from kdcore.verdict import Measured, Sample, Verdict, reach_verdict
 
 SEEDS = (0, 1, 2)
@@ -218,4 +220,43 @@ def verdict() -> Verdict:
         tie_margin=0.005,
         test_size=10_000,
         gates=["student.accuracy >= 0.95", "retention >= 0.99", "size_mb <= 0.1"],
+    )
+
+
+def reported() -> Report:
+    """Return a report as the engine would write it."""
+    sure = Calibration(ece=0.01, bins=[Bin(confidence=0.9, accuracy=0.89, count=500)])
+    return Report(
+        name="digits",
+        teacher="plain_cnn",
+        student="mlp",
+        data="digits",
+        method="kd",
+        verdict=verdict(),
+        quality=Quality(
+            seed=0,
+            calibration={"teacher": sure, "student": sure},
+            classes=[
+                ClassScore(label=0, name="0", count=50, teacher=1.0, student=0.98, baseline=0.9)
+            ],
+            confusion=[[49, 1], [0, 450]],
+            both_right=480,
+            only_teacher=10,
+            only_student=5,
+            neither=5,
+            disagreements=[],
+        ),
+        stages=[
+            StageTold(
+                stage="teacher",
+                role="teacher",
+                seed=0,
+                steps=300,
+                seconds=1.5,
+                scores={"loss": 0.1},
+            )
+        ],
+        versions={"torch": "2.13.0"},
+        digests={"recipe": "ab" * 32, "data": "cd" * 32},
+        recipe={},
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from stage_worker import StageWorker
+from stage_worker import StageWorker, reported
 
 from jobs.settings import Settings
 
@@ -23,6 +23,7 @@ FILES = {
     "student.onnx": CONTENT,
     "config.json": b'{"a": 1}',
     "report.md": b"# digits: beats\n",
+    "report.html": b"<!doctype html><title>digits</title>",
     "empty.bin": b"",
     "page.html": b"<script>alert(1)</script>",
 }
@@ -236,6 +237,41 @@ def test_a_report_is_json_or_markdown(client: TestClient, job: str) -> None:
     ):
         assert response.headers["content-type"] == "text/markdown; charset=utf-8"
         assert response.content == FILES["report.md"]
+    for response in (
+        client.get(f"{job}/report", headers={"Accept": "text/html,*/*;q=0.8"}),
+        client.get(f"{job}/report.html"),
+    ):
+        assert response.headers["content-type"] == "text/html; charset=utf-8"
+        assert response.content == FILES["report.html"]
+        policy = response.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "sandbox" in policy
+        assert "script" not in policy
+
+
+def test_a_report_tells_what_the_trainer_has_told(
+    client: TestClient, submit: Submit, worker: StageWorker
+) -> None:
+    plain = client.get(f"/v1/jobs/{submit()}")
+    path = f"/v1/jobs/{plain.json()['id']}/report"
+    told = reported()
+    worker.play({"report.json": told.model_dump_json().encode()})
+    report = client.get(path).json()
+    assert report["quality"] == told.quality.model_dump(mode="json")
+    assert report["stages"] == [one.model_dump(mode="json") for one in told.stages]
+    assert (report["versions"], report["digests"]) == (told.versions, told.digests)
+    assert client.get(f"{path}.html").status_code == 404
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"format": "stillhouse-report"}', b"\xff"])
+def test_a_report_without_readable_details_is_the_verdict(
+    client: TestClient, submit: Submit, worker: StageWorker, content: bytes
+) -> None:
+    path = f"/v1/jobs/{submit()}/report"
+    worker.play({"report.json": content})
+    report = client.get(path).json()
+    assert report["verdict"]["outcome"] == "beats"
+    assert (report["quality"], report["stages"]) == (None, [])
 
 
 def test_a_job_that_has_not_succeeded_has_no_report(client: TestClient, submit: Submit) -> None:

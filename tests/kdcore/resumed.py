@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +62,21 @@ AXES: dict[str, dict[str, Any]] = {
 }
 
 
-def weights(folder: Path) -> dict[str, bytes]:
+def weights(folder: Path) -> dict[str, Any]:
     """Return the weights that every stage ended with."""
     return {name: held for name, held in results(folder).items() if name.endswith(".safetensors")}
 
 
-def results(folder: Path) -> dict[str, bytes]:
+def results(folder: Path) -> dict[str, Any]:
     """Return what is kept of every stage: its weights, and its scores with all digests."""
-    return {file.name: file.read_bytes() for file in sorted((folder / "stages").iterdir())}
+    return {file.name: _timeless(file) for file in sorted((folder / "stages").iterdir())}
+
+
+def _timeless(file: Path) -> Any:
+    """Read a file without what a clock has told."""
+    if file.suffix != ".json":
+        return file.read_bytes()
+    return {key: value for key, value in json.loads(file.read_text()).items() if key != "seconds"}
 
 
 def curve(events: list[Event]) -> dict[tuple[str, int], dict[str, float]]:

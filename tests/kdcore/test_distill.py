@@ -66,7 +66,9 @@ def test_every_file_is_delivered_with_its_digest_and_the_student_opens_again(tmp
         "config.json",
         "recipe.json",
         "verdict.json",
+        "report.json",
         "report.md",
+        "report.html",
         "README.md",
     }
     for event in written.values():

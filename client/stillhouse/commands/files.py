@@ -76,11 +76,14 @@ def download(  # noqa: PLR0913, PLR0917 - one argument for each option
     output.say(f"{len(files)} files, {size(total)}, every sha256 as listed", "green")
 
 
-def report(
+def report(  # noqa: PLR0913, PLR0917  # typer passes by name
     job: JobId,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it there instead.")] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="The Markdown itself, for a pull request.")
+    ] = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="The whole report as one HTML file, for a browser.")
     ] = False,
     url: Url = None,
     as_json: AsJson = False,
@@ -91,11 +94,11 @@ def report(
         if as_json:
             output.line(client.report_json(job), indent=2)
             return
-        text = client.report(job)
+        text = client.report_page(job) if html else client.report(job)
     if out is not None:
         out.write_text(text, encoding="utf-8")
         output.say(f"written to {out}")
-    elif raw or not typer.get_text_stream("stdout").isatty():
+    elif raw or html or not typer.get_text_stream("stdout").isatty():
         typer.echo(text, nl=not text.endswith("\n"))
     else:
         output.result(None, Markdown(text))

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 
 from kdcore.recipe import Recipe
+from kdcore.reporting.record import Report
 from kdcore.verdict import Measured, Verdict
 
 _MARKS = {True: "✅", False: "❌"}
 
 
-def report(recipe: Recipe, verdict: Verdict, seed: int) -> str:
+def as_markdown(report: Report) -> str:
     """Return the report of a run: fit for a pull request's comment."""
+    verdict, quality = report.verdict, report.quality
+    errors = [f"{name} {100 * one.ece:.1f} %" for name, one in quality.calibration.items()]
     lines = [
-        f"# {_plain(recipe.name or 'Distillation')}: {verdict.outcome}",
+        f"# {_plain(report.name or 'Distillation')}: {verdict.outcome}",
         "",
         verdict.sentence,
         "",
@@ -21,8 +24,11 @@ def report(recipe: Recipe, verdict: Verdict, seed: int) -> str:
         "",
         (
             f"Student and teacher say the same on {verdict.agreement:.1%} of the test samples. "
-            f"The delivered student is that of seed {seed}."
+            f"The delivered student is that of seed {quality.seed}; where it is wrong, the teacher "
+            f"is right on {quality.only_teacher} of {quality.only_teacher + quality.neither}."
         ),
+        "",
+        f"Expected calibration error: {', '.join(errors)}.",
     ]
     if verdict.gates:
         lines += ["", "| gate | measured | |", "| --- | ---: | --- |"]

@@ -1,0 +1,30 @@
+"""What came out of a job, as it is told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from api.schemas import Artifact, Body, JobStatus
+from kdcore.quality import Quality
+from kdcore.reporting.record import StageTold
+from kdcore.verdict import Verdict
+
+
+class Report(Body):
+    """What came out of a job, short enough to be stored with a build."""
+
+    object: Literal["report"] = "report"
+    job: str
+    name: str | None
+    status: JobStatus
+    verdict: Verdict
+    gates_passed: bool | None
+    quality: Quality | None
+    """Classes, calibration, confusion; none where the job has no `report.json`, as old ones."""
+    stages: list[StageTold]
+    """The trainings, and how long each took."""
+    versions: dict[str, str]
+    """Of what it was computed with."""
+    digests: dict[str, str]
+    """sha256 of the `recipe`, of the `data`, and of the teacher's `weights` if these were given."""
+    artifacts: list[Artifact]

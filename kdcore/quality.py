@@ -1,0 +1,72 @@
+"""What a verdict's numbers hide: which classes, how sure, and where student and teacher part."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class Bin(_Record):
+    """Test samples that a network is about equally sure of."""
+
+    confidence: float
+    """Mean probability of the class that it names."""
+    accuracy: float
+    count: int
+
+
+class Calibration(_Record):
+    """Whether a network is right as often as it says."""
+
+    ece: float
+    """Expected calibration error, 0 to 1: the mean distance of accuracy and confidence."""
+    bins: list[Bin]
+    """By rising confidence; those without a sample are left out."""
+
+
+class ClassScore(_Record):
+    """How often one class is recognised."""
+
+    label: int
+    name: str
+    count: int
+    """Test samples of the class."""
+    teacher: float
+    """Share of them that is recognised; of the others, the mean over the seeds."""
+    student: float
+    baseline: float | None
+
+
+class Disagreement(_Record):
+    """A test sample that the teacher gets right and the student does not."""
+
+    sample: int
+    """Its place in the test part."""
+    label: str
+    answer: str
+    """The student's."""
+    confidence: float
+    """The student's, in its answer."""
+    picture: str | None
+    """PNG in base64, if it is an image; its brightness is stretched from black to white."""
+
+
+class Quality(_Record):
+    """The delivered student on the test part, beside its teacher and the student alone."""
+
+    seed: int
+    calibration: dict[str, Calibration]
+    """Of `teacher`, `student` and `baseline`."""
+    classes: list[ClassScore]
+    """All of them; of very many, those whose accuracy changed most."""
+    confusion: list[list[int]] | None
+    """`[label][answer]` of the student, counted; none where there are very many classes."""
+    both_right: int
+    only_teacher: int
+    only_student: int
+    neither: int
+    disagreements: list[Disagreement]
+    """Those that the student is surest of."""

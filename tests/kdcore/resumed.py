@@ -69,7 +69,9 @@ def weights(folder: Path) -> dict[str, Any]:
 
 def results(folder: Path) -> dict[str, Any]:
     """Return what is kept of every stage: its weights, and its scores with all digests."""
-    return {file.name: _timeless(file) for file in sorted((folder / "stages").iterdir())}
+    files = sorted((folder / "stages").iterdir())
+    # Who is killed while it writes leaves a piece beside the file, which nobody reads.
+    return {file.name: _timeless(file) for file in files if file.suffix != ".tmp"}
 
 
 def _timeless(file: Path) -> Any:

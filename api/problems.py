@@ -62,6 +62,7 @@ STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (ledger.JobNotFound, 404),
     (ledger.ProjectNotFound, 404),
     (ledger.KeyNotFound, 404),
+    (ledger.WorkerNotFound, 404),
     (ledger.ArtifactsPurged, 410),
     (ledger.ArtifactNotFound, 404),
     (ledger.ProjectExists, 409),

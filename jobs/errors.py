@@ -2,11 +2,12 @@
 
 JobError
 ├── JobNotFound            no such job
+│   └── JobDeleted         there was one, and a client deleted it
 ├── ProjectNotFound        no such project
 ├── ProjectExists          the name is taken
 ├── ProjectFull            the project has as many jobs waiting as it may
 ├── KeyNotFound            no such API key
-│   └── JobDeleted         there was one, and a client deleted it
+├── WorkerNotFound         no such worker
 ├── IllegalTransition      the verb does not fit the job's status
 ├── IdempotencyKeyTaken    another job was made under this key at the same moment
 ├── LeaseLost              the writer's fencing token is stale: another attempt owns the job
@@ -89,6 +90,19 @@ class KeyNotFound(JobError):
     def __init__(self, key_id: str) -> None:
         """Name the key's id."""
         super().__init__(f"there is no key {key_id[:80]!r}", hint="GET /v1/keys lists them")
+
+
+class WorkerNotFound(JobError):
+    """There is no worker with this id, or it has ended."""
+
+    code = "worker_not_found"
+
+    def __init__(self, worker_id: str) -> None:
+        """Name the worker."""
+        super().__init__(
+            f"there is no worker {worker_id[:128]!r}; it may have ended",
+            hint="GET /v1/workers lists them",
+        )
 
 
 class JobDeleted(JobNotFound):

@@ -14,7 +14,7 @@ from jobs.journal import Line, held, require_owner
 from jobs.moments import clock
 from jobs.progress import fold_progress, fold_saved_steps
 from jobs.states import AttemptStatus, Status, Verb
-from jobs.tables import Attempt, Event, Job
+from jobs.tables import Attempt, Event, Job, Worker
 from jobs.tallies import QUEUE_WAIT, tally
 from jobs.tenants import DEFAULT_QUEUE
 from jobs.turns import has_room, next_of, serve, turns
@@ -93,9 +93,11 @@ class Leases(CurveBook):
         """Take the job that is next, if any: see `jobs.turns`.
 
         Only `queues` are looked into, one after another, and jobs that ask for more `gpus` are left
-        to others.
+        to others. A worker that drains gets none.
         """
         projects = turns(self._session)
+        if projects and self._drains(worker_id):
+            return None
         for queue, project in product(queues, projects):
             if not has_room(self._session, project):
                 continue
@@ -113,6 +115,15 @@ class Leases(CurveBook):
                 serve(self._session, project)
                 return self._claimed(job_id, worker_id)
         return None
+
+    def _drains(self, worker_id: str) -> bool:
+        """Say whether a worker drains; until this transaction ends nobody can tell it to.
+
+        By the lock a drain and a claim follow one another, so that none is claimed after the drain
+        was committed. A worker that is not listed yet cannot have been told.
+        """
+        since = select(Worker.draining_since).where(Worker.id == worker_id)
+        return self._session.scalar(since.with_for_update(read=True)) is not None
 
     def _claimed(self, job_id: str, worker_id: str) -> Claim:
         job = self.get(job_id)

@@ -1,12 +1,30 @@
 """The tables that operators look at: what sweepers, slots and trainers leave behind."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Double, ForeignKeyConstraint, Integer, LargeBinary, String
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Double,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    String,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from jobs.schema import Number, Table
+
+
+class DrainMode(StrEnum):
+    """What becomes of the attempts that a worker runs when it is to take no more jobs."""
+
+    FINISH = "finish"
+    """They run on to their end."""
+    SAVE = "save"
+    """They save and go back to the queue, as at SIGTERM."""
 
 
 class Worker(Table):
@@ -20,6 +38,16 @@ class Worker(Table):
     seen_at: Mapped[datetime]
     about: Mapped[dict[str, Any] | None]
     """What it computes with: versions, GPUs, cores; for whoever looks for what is wrong."""
+    draining_since: Mapped[datetime | None]
+    """Since when it may claim no job; there is no way back, its successor has another id."""
+    drain_mode: Mapped[str | None] = mapped_column(String(8))
+
+    __table_args__ = (
+        CheckConstraint("drain_mode IN ('finish', 'save')", "drain_mode_known"),
+        CheckConstraint(
+            "(draining_since IS NULL) = (drain_mode IS NULL)", "drain_mode_while_draining"
+        ),
+    )
 
 
 class SweeperRound(Table):

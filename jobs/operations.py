@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import delete, func, insert, select, update
 
-from jobs.errors import LeaseLost
+from jobs.errors import LeaseLost, WorkerNotFound
 from jobs.journal import Journal, held
 from jobs.moments import clock
-from jobs.operating import SweeperRound, TrainerLog
+from jobs.operating import DrainMode, SweeperRound, TrainerLog
 from jobs.tables import Attempt, Job, Worker
 from jobs.tallies import Tallies, read_tallies
 
@@ -41,15 +41,17 @@ class LastSweep(NamedTuple):
 class Operations(Journal):
     """Statements for those who watch over the house."""
 
-    def greet(self, worker_id: str, slots: int, about: Mapping[str, Any] | None = None) -> None:
-        """Note that a worker is there, and what it computes with."""
+    def greet(
+        self, worker_id: str, slots: int, about: Mapping[str, Any] | None = None
+    ) -> DrainMode | None:
+        """Note that a worker is there, and what it computes with; return how it is to drain."""
         kept = dict(about) if about is not None else None
-        seen = self._connection.scalar(
+        seen = self._connection.execute(
             update(Worker)
             .where(Worker.id == worker_id)
             .values(seen_at=clock(), about=kept)
-            .returning(Worker.id)
-        )
+            .returning(Worker.drain_mode)
+        ).one_or_none()
         if seen is None:
             self._session.execute(
                 insert(Worker).values(
@@ -57,6 +59,36 @@ class Operations(Journal):
                 )
             )
         self._session.execute(delete(Worker).where(Worker.seen_at < clock(-FORGET_WORKER_SECONDS)))
+        return DrainMode(seen.drain_mode) if seen and seen.drain_mode else None
+
+    def drain_worker(self, worker_id: str, mode: DrainMode = DrainMode.FINISH) -> Worker:
+        """Have a worker take no more jobs and end; asking again changes nothing.
+
+        Once this is committed, it can claim none. Who was to finish may be told to save after all,
+        and not the other way round: its attempts may have stopped already.
+
+        Raises:
+            WorkerNotFound: there is no such worker, or it has ended.
+        """
+        wanted = (
+            mode.value if mode is DrainMode.SAVE else func.coalesce(Worker.drain_mode, mode.value)
+        )
+        since = func.coalesce(Worker.draining_since, clock())
+        row = self._session.scalar(
+            update(Worker)
+            .where(Worker.id == worker_id)
+            .values(draining_since=since, drain_mode=wanted)
+            .returning(Worker),
+            execution_options={"populate_existing": True},
+        )
+        if row is None:
+            raise WorkerNotFound(worker_id)
+        return row
+
+    def drain_asked(self, worker_id: str) -> DrainMode | None:
+        """Return how a worker is to drain, if it is: a look between two greetings."""
+        mode = self._session.scalar(select(Worker.drain_mode).where(Worker.id == worker_id))
+        return DrainMode(mode) if mode else None
 
     def part(self, worker_id: str) -> None:
         """Note that a worker has ended."""

@@ -108,6 +108,22 @@ def test_jobs_that_were_paused_cloned_or_purged_go_along_both_ways(database: Dat
     assert (job.status, job.cloned_from, job.artifacts_purged_at) == ("queued", None, None)
 
 
+def test_workers_that_drain_go_along_both_ways(database: Database) -> None:
+    with database.write() as session:
+        for worker in ("staying", "leaving"):
+            Repository(session).greet(worker, 2, {"cores": 8})
+        Repository(session).drain_worker("leaving")
+    migrate(database, "0006")
+    columns = {column["name"] for column in inspect(database.engine).get_columns("workers")}
+    assert columns == {"id", "slots", "started_at", "seen_at", "about"}
+    migrate(database)
+    with database.read() as session:
+        workers = Repository(session).workers()
+    told = {row.id: (row.slots, row.about, row.draining_since) for row in workers}
+    # The version before knows of no drain: whoever wants it still, asks again.
+    assert told == {name: (2, {"cores": 8}, None) for name in ("staying", "leaving")}
+
+
 def test_of_two_servers_that_start_at_once_one_migrates(database: Database) -> None:
     migrate(database, "base")
 

@@ -54,6 +54,13 @@ MUTANTS = (
         ON_SQLITE,
     ),
     Mutant(
+        "claims while draining",
+        "a worker that is told to drain takes another job",
+        (("if projects and self._drains(worker_id):", "if not projects:"),),
+        ("tests/jobs/test_draining.py",),
+        ON_SQLITE,
+    ),
+    Mutant(
         "bell before commit",
         "a worker is woken before there is anything to find",
         (

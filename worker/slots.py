@@ -19,7 +19,6 @@ from jobs.settings import Settings
 from worker.attempt import Supervisor
 
 AWAY_SECONDS = 2.0
-GREET_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +41,25 @@ class Slots:
         self._start = start
         self._free = threading.Semaphore(settings.slots)
         self._bell = threading.Event()
+        self._leaving = threading.Event()
 
     def ring(self) -> None:
         """Look for a job now."""
         self._bell.set()
 
+    def leave(self) -> None:
+        """Take no more jobs, and let the attempts that are running run on to their end."""
+        if not self._leaving.is_set():
+            log.info("draining: no more jobs are taken, those that run are finished")
+            self._leaving.set()
+            self.ring()
+
     def run(self) -> None:
         """Take jobs until the worker drains; then wait for the attempts that are running."""
-        draining = self._supervisor.draining
-        while not draining.is_set():
+        while not self._ends():
             wait = self._settings.poll_seconds
             try:
-                while not draining.is_set() and self._take_one():
+                while not self._ends() and self._take_one():
                     pass
             except SQLAlchemyError as error:
                 log.warning("could not look for a job: %s", type(error).__name__)
@@ -66,6 +72,9 @@ class Slots:
             self._bell.clear()
         for _ in range(self._settings.slots):
             self._free.acquire()
+
+    def _ends(self) -> bool:
+        return self._leaving.is_set() or self._supervisor.draining.is_set()
 
     def _take_one(self) -> bool:
         """Claim a job if a slot is free and a job waits; tell whether to look for another one."""

@@ -5,6 +5,8 @@ which job is run, by whom and whether again, is decided in the ledger alone.
 """
 
 import logging
+import os
+import signal
 import sys
 import threading
 import time
@@ -21,17 +23,17 @@ from jobs.artifacts import ArtifactStore
 from jobs.database import Database, open_database
 from jobs.doorbell import Doorbell
 from jobs.errors import Unfit
-from jobs.logs import bind
+from jobs.operating import DrainMode
 from jobs.queue import QUEUE, WAKE, Bell, create_queue
-from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.stores import open_store, prepare_store
 from jobs.sweeper import Sweeper
 from worker.attempt import Supervisor
 from worker.collector import Collector
+from worker.greeter import Greeter
 from worker.keeper import Keeper
-from worker.machine import about, free_bytes, too_old
-from worker.slots import GREET_SECONDS, Slots
+from worker.machine import too_old
+from worker.slots import Slots
 
 LISTEN_SECONDS = 0.1
 
@@ -52,6 +54,7 @@ class EngineRoom:
         self._store = store
         self._bell = Bell(settings)
         self.draining = threading.Event()
+        self._over = threading.Event()
         # Elsewhere a process that has loaded this much is not safe to fork.
         self._keeper = Keeper() if settings.warm and sys.platform == "linux" else None
         self._doorbell: Doorbell | None = None
@@ -71,11 +74,12 @@ class EngineRoom:
         slots = self._slots = Slots(self.settings, self._database, supervisor, start)
         sweeper = Sweeper(self.settings, self._database, self._bell)
         collector = Collector(self.settings, self._database, self._store)
+        greeter = Greeter(self.settings, self._database, slots.worker_id, self._heed)
         for name, run in (
-            ("slots", slots.run),
+            ("slots", lambda: self._work(slots)),
             ("sweeper", lambda: sweeper.run(self.draining)),
             ("collector", lambda: collector.run(self.draining)),
-            ("greeter", lambda: self._greet(slots.worker_id)),
+            ("greeter", lambda: greeter.run(self._over)),
             *([("keeper", self._keeper.run)] if self._keeper else []),
             *([("doorbell", self._listen)] if self._hang_up_doorbell(slots.worker_id) else []),
         ):
@@ -122,22 +126,25 @@ class EngineRoom:
             while bell.wait():
                 self.wake()
 
-    def _greet(self, worker_id: str) -> None:
-        bind(worker=worker_id)
-        machine = about()
-        while True:
-            try:
-                with self._database.write() as session:
-                    if self.draining.is_set():
-                        Repository(session).part(worker_id)
-                        return
-                    told = {**machine, "free_bytes": free_bytes(self.settings.data)}
-                    Repository(session).greet(worker_id, self.settings.slots, told)
-            except Exception as error:  # noqa: BLE001  # being listed is no condition for working
-                log.warning("could not greet: %s", type(error).__name__)
-                if self.draining.is_set():
-                    return
-            self.draining.wait(GREET_SECONDS)
+    def _work(self, slots: Slots) -> None:
+        try:
+            slots.run()
+        finally:
+            self._over.set()
+            self._end()
+
+    def _heed(self, mode: DrainMode) -> None:
+        """Do what the ledger asks for; it asks again and again."""
+        if mode is DrainMode.SAVE:
+            self._end()
+        elif self._slots is not None:
+            self._slots.leave()
+
+    def _end(self) -> None:
+        """End as at SIGTERM, which is the one way in which a worker ends."""
+        if not self.draining.is_set():
+            log.info("drained, or told to save: this worker ends")
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 class RoomStep(_bootsteps.StartStopStep):

@@ -12,6 +12,7 @@ import psutil
 from waiting import wait_until
 
 from jobs.database import Database
+from jobs.operating import DrainMode
 from jobs.queue import Bell
 from jobs.repository import Repository
 from jobs.settings import Settings
@@ -52,6 +53,23 @@ class House:
             )
         self._processes.append(process)
         return process
+
+    def worker_id(self, process: subprocess.Popen[bytes]) -> str:
+        """Wait until a worker is listed; return its id."""
+
+        def listed() -> list[str]:
+            with self.database.read() as session:
+                found = [worker.id for worker in Repository(session).workers()]
+            return [one for one in found if f"-{process.pid}-" in one]
+
+        (worker_id,) = wait_until(listed)
+        return worker_id
+
+    def drain(self, process: subprocess.Popen[bytes], mode: DrainMode) -> None:
+        """Tell a worker to drain, over the ledger as the API does."""
+        worker_id = self.worker_id(process)
+        with self.database.write() as session:
+            Repository(session).drain_worker(worker_id, mode)
 
     def start_warm(self) -> subprocess.Popen[bytes]:
         """Start a worker and wait until its nursery is ready."""

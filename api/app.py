@@ -38,6 +38,7 @@ from api.routes import (
     teacher_caches,
     upkeep,
     verbs,
+    workers,
 )
 from api.shortcut import Shortcut
 from jobs.settings import Settings
@@ -69,6 +70,7 @@ _ROUTERS: Final = (
     keys,
     projects,
     audit,
+    workers,
     health,
 )
 

@@ -19,6 +19,9 @@ class Worker(Body):
     slots: int
     alive: bool
     """True where it reported within the lease time."""
+    draining: Literal["finish", "save"] | None
+    """How it drains, where it takes no more jobs."""
+    draining_since: datetime | None
     about: dict[str, JsonValue] | None
     """What it computes with: its version, those of its packages, GPUs, cores."""
 

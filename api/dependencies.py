@@ -138,12 +138,14 @@ class House:
         shelf = Shelf(self.settings.teacher_caches, self.settings.teacher_cache_bytes)
         try:
             with self.reading() as repository:
-                alive = [one.slots for one in repository.workers() if one.seen_at >= oldest]
+                at_work = [
+                    one.slots for one in repository.workers() if views.takes_jobs(one, oldest)
+                ]
                 last = repository.last_sweep()
                 return Census(
                     jobs=views.counts(repository.counts()),
-                    workers=len(alive),
-                    slots=sum(alive),
+                    workers=len(at_work),
+                    slots=sum(at_work),
                     swept_at=last.at.timestamp() if last else None,
                     tallies=repository.tallies(),
                     teacher_cache_bytes=sum(cache.size() for cache in shelf.caches()),

@@ -48,7 +48,7 @@ class Census:
     jobs: Mapping[str, int]
     """Jobs in each status."""
     workers: int
-    """Workers that reported within the lease time."""
+    """Workers that reported within the lease time, and do not drain."""
     slots: int
     """Slots that these have."""
     swept_at: float | None
@@ -72,7 +72,7 @@ class _LedgerCollector(Collector):
         for status, count in census.jobs.items():
             jobs.add_metric([status], count)
         yield jobs
-        lately = "that reported within the lease time"
+        lately = "that reported within the lease time and take jobs"
         yield _gauge("workers", f"Workers {lately}", census.workers)
         yield _gauge("worker_slots", f"Slots of the workers {lately}", census.slots)
         if census.swept_at is not None:

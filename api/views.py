@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from api import schemas
@@ -176,6 +177,11 @@ def stored_file(row: tables.Artifact, store: ArtifactStore) -> StoredFile:
         store=store,
         location=row.location,
     )
+
+
+def takes_jobs(worker: tables.Worker, oldest: datetime) -> bool:
+    """Say whether a worker was seen since a moment, and does not drain."""
+    return worker.seen_at >= oldest and worker.draining_since is None
 
 
 def counts(found: Mapping[str, int]) -> dict[str, int]:

@@ -86,7 +86,7 @@ def board(
         jobs = [views.summary(job) for job in page.items]
         counts = views.counts(repository.counts())
         oldest = visit.house.oldest_beat()
-        workers = sum(worker.seen_at >= oldest for worker in repository.workers())
+        workers = sum(views.takes_jobs(worker, oldest) for worker in repository.workers())
     totals = {name: sum(counts[status] for status in group) for name, group in _GROUPS.items()}
     return _page(
         "board.html",

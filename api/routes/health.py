@@ -1,4 +1,4 @@
-"""Whether the house stands: probes, Prometheus, workers, the queue."""
+"""Whether the house stands: probes, Prometheus, the queue."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from starlette.responses import PlainTextResponse, Response
 
 from api import VERSION, views
 from api.answers import NO_STORE, problems, send
-from api.condition import Health, Queue, Worker
+from api.condition import Health, Queue
 from api.dependencies import HouseLedger, Ledger, OpenHouse
 from api.problems import Problem
-from api.schemas import FieldError, ListBody
+from api.schemas import FieldError
 from jobs.states import ACTIVE, Status
 
 router = APIRouter(tags=["operations"])
@@ -63,33 +63,6 @@ def get_prometheus(visit: HouseLedger) -> Response:
     """Return what Prometheus scrapes; while the database is away, `stillhouse_database_up` is 0."""
     content = visit.meters.exposition()
     return Response(content, headers={**NO_STORE, "Content-Type": CONTENT_TYPE_LATEST})
-
-
-@router.get(
-    "/v1/workers",
-    operation_id="list_workers",
-    response_model=ListBody[Worker],
-    responses=problems(),
-)
-def list_workers(visit: Ledger) -> Response:
-    """Return the workers that are there, and those that lately were."""
-    oldest = visit.house.oldest_beat()
-    with visit.reading() as repository:
-        rows = repository.workers()
-    body = ListBody[Worker](
-        data=[
-            Worker(
-                id=row.id,
-                started_at=row.started_at,
-                seen_at=row.seen_at,
-                slots=row.slots,
-                alive=row.seen_at >= oldest,
-                about=row.about,
-            )
-            for row in rows
-        ]
-    )
-    return send(body, headers=NO_STORE)
 
 
 @router.get("/v1/queue", operation_id="get_queue", response_model=Queue, responses=problems())

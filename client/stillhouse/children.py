@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -72,6 +73,16 @@ class Child:
         return (
             f"{self.name} ended by itself ({_ended(code)}); the end of {self.log}:\n{self.tail()}"
         )
+
+    @property
+    def ended_in_order(self) -> bool:
+        """Whether it has ended as one does that was told to."""
+        return self.process is not None and self.process.poll() == 0
+
+    def retire(self) -> None:
+        """Let go of it, and never start it again."""
+        self.let_go()
+        self.again_at = math.inf
 
     def tail(self) -> str:
         """The last lines of its log."""

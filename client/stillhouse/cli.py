@@ -20,6 +20,7 @@ from stillhouse.commands.teacher_caches import teacher_caches
 from stillhouse.commands.up import up
 from stillhouse.commands.verbs import cancel, clone, delete, label, pause, resume, retry
 from stillhouse.commands.watch import wait, watch
+from stillhouse.commands.workers import workers
 from stillhouse.errors import StillhouseError
 from stillhouse.output import Output, error_document
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command(rich_help_panel="Server")(up)
 app.command(rich_help_panel="Server")(doctor)
+app.add_typer(workers, name="workers", rich_help_panel="Server")
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(submit)
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(watch)
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(wait)

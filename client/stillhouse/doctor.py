@@ -138,14 +138,23 @@ def _of_workers(workers: list[Worker], server: str) -> Iterator[Finding]:
         way = "start one: `stillhouse up` has one, `python -m worker` is one"
         yield Finding("workers", "red", f"no worker is there, jobs wait{gone}", way)
         return
-    slots = sum(worker["slots"] for worker in alive)
-    yield Finding("workers", "ok", f"{len(alive)} there, {slots} slots")
+    at_work = [worker for worker in alive if not worker.get("draining")]
+    if at_work:
+        slots = sum(worker["slots"] for worker in at_work)
+        yield Finding("workers", "ok", f"{len(at_work)} there, {slots} slots")
+    else:
+        found = f"all {len(alive)} that are there drain, jobs wait"
+        yield Finding("workers", "red", found, "start another one: `python -m worker` is one")
     for worker in alive:
         yield from _of_worker(worker, server)
 
 
 def _of_worker(worker: Worker, server: str) -> Iterator[Finding]:
     name, about = worker["id"], worker.get("about")
+    if since := worker.get("draining_since"):
+        found = f"{name} drains since {since} ({worker.get('draining')})"
+        way = f"it ends once it runs no job; not to wait: workers drain {name} --mode save"
+        yield Finding("worker", "warning", found, way)
     if not about:
         yield Finding("worker", "warning", f"{name} says nothing of itself", "upgrade it")
         return

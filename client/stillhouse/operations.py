@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, Literal, NotRequired, TypedDict, cast
 from urllib.parse import quote
 
 from stillhouse.errors import ApiError
 from stillhouse.transport import Transport
+
+DrainMode = Literal["finish", "save"]
 
 
 class Check(TypedDict):
@@ -28,6 +31,9 @@ class Worker(TypedDict):
     seen_at: str
     slots: int
     alive: bool
+    draining: NotRequired[DrainMode | None]
+    """How it drains, where it takes no more jobs."""
+    draining_since: NotRequired[str | None]
     about: NotRequired[dict[str, Any] | None]
     """What it computes with."""
 
@@ -82,6 +88,23 @@ class Operations:
         """The workers that are there, and those that lately were."""
         response = self._transport.request("GET", "/v1/workers")
         return cast("list[Worker]", response.json()["data"])
+
+    def drain_worker(self, worker_id: str, *, mode: DrainMode = "finish") -> Worker:
+        """Have a worker take no more jobs and end once it runs none; again changes nothing.
+
+        Its jobs run on to their end; with `save` they save and go back to the queue.
+
+        Raises:
+            ApiError: there is no such worker (404), or this is no key of the house (403).
+        """
+        response = self._transport.request(
+            "POST",
+            f"/v1/workers/{quote(worker_id, safe='')}/drain",
+            headers={"Content-Type": "application/json"},
+            content=json.dumps({"mode": mode}).encode(),
+            repeatable=True,
+        )
+        return cast("Worker", response.json())
 
     def logs(self, job_id: str, *, attempt: int | None = None, tail: int = 1000) -> str:
         """The last lines that the job's trainers wrote; each attempt begins with its own line."""

@@ -123,7 +123,11 @@ class House:
     def _watch(self, api: Child, crew: list[Child]) -> None:
         while not self.asked_to_stop.wait(0.2):
             for child in (api, *crew):
-                if child.process is not None and not child.running:
+                if child is not api and child.ended_in_order:
+                    child.retire()
+                    again = "the next `stillhouse up` has it again"
+                    self.tell(f"{child.name} has drained; {again}, jobs go to those that are left")
+                elif child.process is not None and not child.running:
                     self.tell(child.mourn())
                     if child is api and len(child.deaths) >= _API_DEATHS:
                         raise UpError("the API keeps ending; everything is stopped")

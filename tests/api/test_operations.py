@@ -251,6 +251,7 @@ def test_workers_and_queue_are_told(
     worker.begin()
     (told,) = client.get("/v1/workers").json()["data"]
     assert (told["id"], told["slots"], told["alive"]) == ("stage-worker", 1, True)
+    assert (told["draining"], told["draining_since"]) == (None, None)
     queue = client.get("/v1/queue").json()
     assert (queue["waiting"], queue["running"], queue["counts"]["failed"]) == (1, 1, 0)
 

@@ -92,9 +92,13 @@ def test_a_key_to_read_changes_nothing(doors: Doors) -> None:
     assert doors.ask("reader", "get", f"/v1/jobs/{job_id}").json()["status"] == "queued"
 
 
-def test_what_concerns_everybody_takes_a_key_of_the_house(doors: Doors) -> None:
+def test_what_concerns_everybody_takes_a_key_of_the_house(
+    doors: Doors, worker: StageWorker
+) -> None:
+    worker.greet()
     asked = [
         ("post", "/v1/projects", {"name": "speech"}),
+        ("post", "/v1/workers/stage-worker/drain", {}),
         ("patch", "/v1/projects/default", {"max_running": 1}),
         ("get", "/v1/teacher-caches", None),
         ("get", "/metrics", None),

@@ -183,6 +183,16 @@ def test_a_child_that_dies_is_told_of_and_started_again(up: Up, tmp_path: Path) 
     up.family += psutil.Process(up.process.pid).children(recursive=True)
 
 
+def test_a_worker_that_was_drained_is_not_started_again(up: Up, tmp_path: Path) -> None:
+    wait_until(lambda: len(run_cli("workers", "--json", url=up.url).json) == 2)
+    drained, other = (one["id"] for one in run_cli("workers", "--json", url=up.url).json)
+    said = run_cli("workers", "drain", drained, "--wait", "--timeout", "60", url=up.url)
+    assert said.code == 0, said.err
+    wait_until(lambda: "has drained" in (tmp_path / "up.err").read_text())
+    assert [one["id"] for one in run_cli("workers", "--json", url=up.url).json] == [other]
+    assert "starts again" not in (tmp_path / "up.err").read_text()
+
+
 def test_an_api_that_keeps_dying_stops_everything(up: Up, tmp_path: Path) -> None:
     for _ in range(3):
         api = next(

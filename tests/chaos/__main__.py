@@ -17,7 +17,7 @@ from chaos.faults import FAULTS, Fault
 from chaos.stream import PATIENCE_SECONDS
 from chaos.telling import Told, as_markdown
 from chaos.town import Town, town
-from chaos.verify import violations
+from chaos.verify import claims_in_vain, violations
 from jobs.tables import Attempt, Event, Job
 
 KINDS = ("sqlite", "postgresql")
@@ -93,6 +93,7 @@ def _live_through(house: Town, told: Told, asked: argparse.Namespace) -> None:
     told.violations += violations(
         house.database, house.settings.artifacts, stream.accepted, calm, stream.heard
     )
+    told.violations += claims_in_vain(house.database, house.drained)
     _count(house, told, calm)
 
 

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 import redis as redis_client
 from psutil import Error, NoSuchProcess, Process
+from sqlalchemy.exc import SQLAlchemyError
 
 from chaos.ledgers import SqliteLedger
 from chaos.residents import children_of
 from chaos.stream import VERBS
 from chaos.town import LEASE_SECONDS, WORKERS, Town, is_postgres
+from chaos.verify import attempts_of
+from jobs.operating import DrainMode
 from jobs.queue import Bell
+from jobs.repository import Repository
 from jobs.states import Status, Verb, legal_verbs
 
 HOUR = 3600
@@ -57,6 +61,26 @@ def kill_worker(town: Town, rng: random.Random) -> Done:
 def drain_worker(town: Town, rng: random.Random) -> Done:
     """SIGTERM a worker: its attempts save and go back to the queue."""
     return _end(town, rng.choice(WORKERS), signal.SIGTERM, rng)
+
+
+def drain_over_ledger(town: Town, rng: random.Random) -> Done:
+    """Tell a worker over the ledger to take no more jobs and to end; another one comes after it."""
+    victim = town.victim(rng.choice(WORKERS))
+    process, mode = victim.process, rng.choice(list(DrainMode))
+    try:
+        with town.database.write() as session:
+            ledger = Repository(session)
+            listed = [worker.id for worker in ledger.workers()]
+            mine = [one for one in listed if process and f"-{process.pid}-" in one]
+            if not mine:
+                return None
+            ledger.drain_worker(mine[0], mode)
+            # Its row is locked now, so these are all that it will ever have.
+            had = attempts_of(session, mine[0])
+    except SQLAlchemyError:
+        return None
+    town.drained.setdefault(mine[0], had)
+    return f"{victim.name}, to {mode}"
 
 
 def kill_api(town: Town, rng: random.Random) -> Done:
@@ -254,6 +278,7 @@ FAULTS = (
     Fault("freeze worker", 2, freeze_worker),
     Fault("freeze trainer", 1, freeze_trainer),
     Fault("drain worker", 1, drain_worker),
+    Fault("drain over the ledger", 1, drain_over_ledger),
     Fault("fill disk", 2, fill_disk),
     Fault("skew clock", 2, skew_clock),
     Fault("ring wrongly", 2, ring_wrongly),

@@ -9,7 +9,7 @@ from specs import claim, submit
 from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
-from chaos.verify import violations
+from chaos.verify import attempts_of, claims_in_vain, violations
 from jobs.artifacts import Delivery
 from jobs.database import Database
 from jobs.endings import Ending
@@ -107,6 +107,19 @@ def test_it_is_noticed(database: Database, tmp_path: Path, damage: str) -> None:
         harm(session, job_id)
     found = list(violations(database, tmp_path, jobs, undisturbed, {}))
     assert any(words in what for what in found), found
+
+
+def test_a_claim_of_a_worker_that_drained_is_noticed(database: Database) -> None:
+    for worker in ("staying", "leaving"):
+        submit(database)
+        claim(database, worker)
+    with database.read() as session:
+        had = attempts_of(session, "leaving")
+    assert list(claims_in_vain(database, {"leaving": had})) == []
+    job_id = submit(database)
+    claim(database, "leaving")
+    (found,) = claims_in_vain(database, {"leaving": had})
+    assert found == f"leaving drained, and claimed attempt 1 of {job_id}"
 
 
 def test_another_student_a_lost_job_and_a_repeated_event_are_noticed(

@@ -36,6 +36,8 @@ class Town:
     residents: Residents
     stream: Stream
     undoing: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    drained: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
+    """Workers that were told to drain over the ledger, each with its attempts until then."""
     outlived: list[str] = field(default_factory=list)
     """Processes that stayed when the one that they belong to was killed."""
 

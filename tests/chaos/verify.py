@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from jobs.database import Database
 from jobs.repository import Repository
@@ -68,6 +69,27 @@ def violations(
                 *_files(job, files, artifacts, expected[kind]),
             ]
             yield from (f"{job_id} ({kind}, {job.status}): {what}" for what in found)
+
+
+def attempts_of(session: Session, worker_id: str) -> set[tuple[str, int]]:
+    """Return the attempts of a worker, each by its job and number."""
+    theirs = select(Attempt.job_id, Attempt.attempt).where(Attempt.worker == worker_id)
+    return {(job_id, number) for job_id, number in session.execute(theirs)}
+
+
+def claims_in_vain(
+    database: Database, drained: Mapping[str, set[tuple[str, int]]]
+) -> Iterator[str]:
+    """Yield what workers claimed after it was committed that they drain.
+
+    Args:
+        database: the ledger.
+        drained: the attempts that each of them had until then.
+    """
+    with database.read() as session:
+        for worker_id, had in drained.items():
+            for job_id, number in sorted(attempts_of(session, worker_id) - had):
+                yield f"{worker_id} drained, and claimed attempt {number} of {job_id}"
 
 
 def _end(job: Job, events: Sequence[Event]) -> Iterator[str]:

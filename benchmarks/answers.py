@@ -29,6 +29,7 @@ from stand.whole import PAIRS, recipe_of, write_teacher
 from torch import Tensor
 
 from kdcore.dataset import Augmentation
+from kdcore.network import measured
 from kdcore.path import TEACHER
 from kdcore.run import prepare_run
 from kdcore.teacher_cache.about import SheetAbout
@@ -135,11 +136,11 @@ def measure_asking(root: Path, pairs: Sequence[str], samples: int, repeats: int)
         write_teacher(pair, inputs)
         run = prepare_run(recipe_of(pair, epochs=1), inputs / "work", inputs, 0.5)
         frozen, how = run.frozen(TEACHER), Augmentation()
-        shapes = frozen.model.shapes(run.corpus.input_shape, run.corpus.num_classes)
+        shapes = measured(frozen.model, run.corpus.input_shape, run.corpus.num_classes)
         precision = run.precision(frozen.model, LOOKED_UP, "answer")
         for title, taps in (("logits", set[str]()), ("logits and pooled features", {"pool"})):
             (sheets,) = run.archive.wanted(taps, shapes, how, precision)
-            ask = run.archive.asker(frozen, sheets[0], how)
+            ask = run.archive.asker(frozen, sheets, how)
             ask(torch.arange(BATCH))
             batches = [torch.arange(at, at + BATCH) for at in range(0, samples, BATCH)]
 

@@ -91,7 +91,7 @@ def variants(pair: str, steps: int, folder: Path) -> tuple[dict[str, Any], Answe
     always = {"use": "always"}
     plain_recipe = recipe_of(pair, "kd", steps, runtime={"precision": "float32"})
     stage, lesson, _ = prepared(plain_recipe, folder / "plain", shelf)
-    found: dict[str, tuple[Callable[[Stage, Lesson], nn.Sequential], Stage, Lesson]] = {
+    found: dict[str, tuple[Callable[[Stage, Lesson], nn.Module], Stage, Lesson]] = {
         "plain loop": (plain, stage, lesson)
     }
     kd, live, run = prepared(

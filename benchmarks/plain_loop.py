@@ -85,7 +85,7 @@ def prepare(pair: str, steps: int) -> tuple[Stage, Lesson]:
     )
 
 
-def plain(stage: Stage, lesson: Lesson) -> nn.Sequential:
+def plain(stage: Stage, lesson: Lesson) -> nn.Module:
     """Train as a plain script would, on the same batches in the same order."""
     corpus: Corpus = lesson.corpus
     (teacher,) = (one.network for one in lesson.teachers if isinstance(one, Live))
@@ -134,7 +134,7 @@ def plain(stage: Stage, lesson: Lesson) -> nn.Sequential:
     return student.eval()
 
 
-def ours(stage: Stage, lesson: Lesson) -> nn.Sequential:
+def ours(stage: Stage, lesson: Lesson) -> nn.Module:
     """Train with the engine's loop, every event taken."""
     with bench() as where:
         loop = train(stage, lesson, where)

@@ -29,7 +29,8 @@ from kdcore.computing import Runtime
 from kdcore.errors import DiskFullError
 from kdcore.files import write_file
 from kdcore.model import Model
-from kdcore.network import build
+from kdcore.network import build, has_stages
+from kdcore.probe import dtype_of
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Work: TypeAlias = Literal["learn", "answer"]
@@ -43,9 +44,9 @@ _REPEATS: Final = 3
 _IMAGE_DIMENSIONS: Final = 4
 
 
-def laid_out(network: nn.Sequential) -> nn.Sequential:
+def laid_out(network: nn.Module) -> nn.Module:
     """Lay the weights of convolutions out with their channels last, in place."""
-    return cast("nn.Sequential", cast("Any", network).to(memory_format=torch.channels_last))
+    return cast("nn.Module", cast("Any", network).to(memory_format=torch.channels_last))
 
 
 def as_images(inputs: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ def casting(device: torch.device, precision: Precision) -> contextlib.AbstractCo
     return torch.autocast(device.type, torch.bfloat16)
 
 
-def answering(network: nn.Sequential, precision: Precision) -> nn.Sequential:
+def answering(network: nn.Module, precision: Precision) -> nn.Module:
     """Return a frozen copy that answers in these numbers; its stages are named as before.
 
     In float32 it is the network as it is, so its answers are those of an evaluation.
@@ -70,7 +71,8 @@ def answering(network: nn.Sequential, precision: Precision) -> nn.Sequential:
     if precision == "float32":
         return network
     copied = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-    _fold(copied)
+    if has_stages(copied):  # in others somebody may read what is folded away
+        _fold(copied)
     return laid_out(copied.to(torch.bfloat16))
 
 
@@ -163,7 +165,7 @@ class Measurements:
             torch.cuda.synchronize(self._device)
 
 
-def _learn_once(network: nn.Sequential, inputs: Tensor, kind: Precision) -> Callable[[], object]:
+def _learn_once(network: nn.Module, inputs: Tensor, kind: Precision) -> Callable[[], object]:
     def step() -> None:
         with casting(inputs.device, kind):
             logits = cast("Tensor", network(inputs))
@@ -173,8 +175,8 @@ def _learn_once(network: nn.Sequential, inputs: Tensor, kind: Precision) -> Call
     return step
 
 
-def _answer_once(network: nn.Sequential, inputs: Tensor) -> Callable[[], object]:
-    own = inputs.to(next(network.parameters()).dtype)
+def _answer_once(network: nn.Module, inputs: Tensor) -> Callable[[], object]:
+    own = inputs.to(dtype_of(network))
 
     def ask() -> object:
         with torch.no_grad():

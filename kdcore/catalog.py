@@ -186,7 +186,7 @@ def _stages(model: type[Model]) -> dict[str, JsonValue]:
         shapes = model.model_validate(first_example(model)).shapes(_IMAGE, _CLASSES)
     except RecipeError:
         return {}
-    return {name: list(shape) for name, shape in shapes.items()}
+    return {name: list(shape) for name, shape in (shapes or {}).items()}
 
 
 def _joins(axis: str, entry: type[Entry]) -> dict[str, JsonValue]:

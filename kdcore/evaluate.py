@@ -20,7 +20,7 @@ _ENOUGH_SECONDS = 0.5
 
 
 def score(
-    network: nn.Sequential, samples: Samples, teacher_logits: Tensor | None = None
+    network: nn.Module, samples: Samples, teacher_logits: Tensor | None = None
 ) -> dict[str, float]:
     """Return accuracy, cross-entropy in nats, and agreement with a teacher's logits `(N, C)`.
 
@@ -53,7 +53,7 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def count_flops(network: nn.Sequential, sample: Tensor) -> int:
+def count_flops(network: nn.Module, sample: Tensor) -> int:
     """Return the operations for one sample `(1, *shape)`, two for each multiply-add."""
     network.eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -61,7 +61,7 @@ def count_flops(network: nn.Sequential, sample: Tensor) -> int:
     return int(cast("Any", counter).get_total_flops())
 
 
-def latency_ms(network: nn.Sequential, sample: Tensor) -> float:
+def latency_ms(network: nn.Module, sample: Tensor) -> float:
     """Return the median time of one sample `(1, *shape)` on one CPU thread, in milliseconds."""
     device, threads = sample.device, torch.get_num_threads()
     network.eval().cpu()

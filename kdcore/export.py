@@ -46,10 +46,10 @@ class Delivery:
     folder: Path
     seed: int
     """The seed whose student is delivered."""
-    student: nn.Sequential
-    teacher: nn.Sequential | None
+    student: nn.Module
+    teacher: nn.Module | None
     """Where it was trained in this run."""
-    assistants: list[nn.Sequential]
+    assistants: list[nn.Module]
     samples: Tensor
     """`(N, *shape)`: the exported forms are compared on some of these."""
     num_classes: int
@@ -95,7 +95,7 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
         yield _written(folder / name, kind)
 
 
-def onnx_bytes(network: nn.Sequential, samples: Tensor) -> bytes:
+def onnx_bytes(network: nn.Module, samples: Tensor) -> bytes:
     """Return a network as one ONNX file with a dynamic batch, from `inputs` to `logits`."""
     # The exporter speaks a lot, and not to users of this engine.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -116,7 +116,7 @@ def onnx_bytes(network: nn.Sequential, samples: Tensor) -> bytes:
     return program.model_proto.SerializeToString()
 
 
-def _largest_difference(content: bytes, network: nn.Sequential, samples: Tensor) -> float:
+def _largest_difference(content: bytes, network: nn.Module, samples: Tensor) -> float:
     """Hold the ONNX file against the network on real samples."""
     import onnxruntime
 

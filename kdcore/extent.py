@@ -116,12 +116,13 @@ def extent_of(recipe: Recipe) -> Extent:
 
 
 def _parameters(model: Model, form: Form | None) -> int:
-    return model.parameters(*(form or _smallest(model)))
+    """Return the numbers of a network; 0 where they are known only when it is built."""
+    return model.parameters(*(form or _smallest(model))) or 0
 
 
 def _outputs(model: Model, form: Form | None) -> int:
     """Return how many numbers the stages' outputs have for one sample."""
-    shapes = model.shapes(*(form or _smallest(model)))
+    shapes = model.shapes(*(form or _smallest(model))) or {}
     return sum(math.prod(shape) for stage, shape in shapes.items() if stage != "flatten")
 
 

@@ -5,7 +5,7 @@ All by arithmetic, so a spec is refused where it is posted, and not an hour late
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kdcore.errors import RecipeError
 from kdcore.learned import Learner
@@ -16,35 +16,45 @@ from kdcore.temperature import Temperature
 from kdcore.tensors import Shapes, Sizes
 from kdcore.weighting import Weighting
 
+Measure = Callable[[Model, tuple[int, ...], int], Shapes | None]
+"""Tells the shapes of a model for inputs and classes; None where it cannot know them."""
 
-def check_fit(
+
+def by_arithmetic(model: Model, input_shape: tuple[int, ...], num_classes: int) -> Shapes | None:
+    """Return what a model itself tells; of a foreign one, nothing."""
+    return model.shapes(input_shape, num_classes)
+
+
+def check_fit(  # noqa: PLR0913  # two axes among what is compared
     legs: Sequence[Leg],
     *,
     teacher: Model,
     temperature: Temperature,
     weighting: Weighting,
     form: tuple[tuple[int, ...], int],
+    measure: Measure = by_arithmetic,
 ) -> None:
     """Check every network and every pair on inputs of a form: shape of a sample, classes.
+
+    A pair with a network whose shapes cannot be told is left to whoever can build it.
 
     Raises:
         RecipeError: a network cannot take such inputs, or a pair cannot be compared as asked for.
     """
-    shapes: dict[str, Shapes] = {}
+    shapes: dict[str, Shapes | None] = {}
     pointer, assistant = "", ""
     try:
         for name, model in models_of(legs, teacher).items():
             pointer = place_of(name)
-            shapes[name] = model.shapes(*form)
+            shapes[name] = measure(model, *form)
         for leg in legs:
             assistant = leg.link.name if leg.role == "assistant" else ""
             learners = _learners(leg, temperature, weighting)
             for name in leg.link.taught_by or [None]:
-                sizes = Sizes(
-                    student=shapes[leg.link.name],
-                    teacher=shapes[name] if name else {},
-                    num_classes=form[1],
-                )
+                student, teacher_shapes = shapes[leg.link.name], shapes[name] if name else {}
+                if student is None or teacher_shapes is None:
+                    continue
+                sizes = Sizes(student, teacher_shapes, num_classes=form[1])
                 for place, learner in learners:
                     pointer = place
                     learner.taps(sizes)

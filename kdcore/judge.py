@@ -45,7 +45,7 @@ def _measured(role: str, run: Run) -> Measured:
     return _measure(run.networks[name], _accuracy(role, run), run)
 
 
-def _measure(network: nn.Sequential, accuracy: Sample, run: Run) -> Measured:
+def _measure(network: nn.Module, accuracy: Sample, run: Run) -> Measured:
     sample = run.corpus.test.inputs[:1]
     return Measured(
         accuracy=accuracy,

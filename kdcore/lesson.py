@@ -39,7 +39,7 @@ class Lesson:
     curriculum: Curriculum
     partners: Tensor | None = None
     """`(M,)`, ascending: the samples that may be mixed into another one, where not all may."""
-    inherits: nn.Sequential | None = None
+    inherits: nn.Module | None = None
     """The network that the model takes weights from."""
     precision: Precision = "float32"
     """Numbers that the network multiplies in while it learns."""

@@ -1,8 +1,12 @@
-"""What a model is: a typed description that builds a network of named stages."""
+"""What a model is: a typed description that builds a network.
+
+Ours are sequences of named stages, and tell shapes and numbers by arithmetic. A foreign model is
+whatever another library builds: its layers are named by their paths, and known once it is built.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kdcore.entry import Entry
 from kdcore.errors import RecipeError
@@ -30,6 +34,32 @@ def image_shape(model: str, input_shape: tuple[int, ...]) -> tuple[int, int, int
     return channels, height, width
 
 
+def stages_of(model: Model, input_shape: tuple[int, ...], num_classes: int) -> Shapes:
+    """Return the shapes of a model's stages, for what takes a network to pieces.
+
+    Raises:
+        RecipeError: it cannot take inputs of this shape.
+    """
+    shapes = model.shapes(input_shape, num_classes)
+    assert shapes is not None  # noqa: S101  # need_stages was asked when the route was planned
+    return shapes
+
+
+def need_stages(model: Model, asking: str, pointer: str) -> None:
+    """Refuse a foreign network where an objective takes networks to pieces.
+
+    Raises:
+        RecipeError: it is foreign.
+    """
+    if model.foreign:
+        raise RecipeError(
+            f"found {asking}, which takes the network to pieces, and {model.name}, a network of "
+            "another library; expected one that is made of stages",
+            hint="take a model such as resnet there, or another objective on features",
+            pointer=pointer,
+        )
+
+
 def convolution_parameters(channels: int, wider: int, size: int = 3, *, groups: int = 1) -> int:
     """Return the numbers of a convolution without bias, and of the batch norm behind it."""
     return channels * wider * size**2 // groups + 2 * wider
@@ -43,29 +73,33 @@ def linear_parameters(inputs: int, outputs: int) -> int:
 class Model(Entry):
     """One architecture with its sizes."""
 
-    def build(self, input_shape: tuple[int, ...], num_classes: int) -> nn.Sequential:
+    foreign: ClassVar[bool] = False
+    """True where another library builds it, so that layers, shapes and numbers are not known before
+    that: whoever can build it checks what is checked of others by arithmetic."""
+
+    def build(self, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         """Return a network from `(B, *input_shape)` to logits `(B, num_classes)`.
 
-        It is a sequence of named stages, so a feature is the output of a stage and needs no hook;
-        the last stage is `head`.
+        Unless it is foreign it is a sequence (`nn.Sequential`) of named stages, so a feature is the
+        output of a stage and needs no hook; the last stage is `head`.
 
         Raises:
             RecipeError: the architecture cannot take inputs of this shape.
         """
         raise NotImplementedError
 
-    def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes:
+    def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes | None:
         """Return the shape of each stage's output for one sample, by arithmetic alone.
 
-        So a recipe can be checked where torch is not installed.
+        So a recipe can be checked where torch is not installed. None where it is foreign.
 
         Raises:
             RecipeError: the architecture cannot take inputs of this shape.
         """
         raise NotImplementedError
 
-    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
-        """Return how many numbers of the network are trained, by arithmetic alone.
+    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int | None:
+        """Return how many numbers of the network are trained, by arithmetic alone; None as above.
 
         Raises:
             RecipeError: the architecture cannot take inputs of this shape.
@@ -76,5 +110,5 @@ class Model(Entry):
         """Return sizes of this architecture between itself and a larger one, largest first."""
         return []
 
-    def inherit(self, network: nn.Sequential, teacher: nn.Sequential) -> None:
+    def inherit(self, network: nn.Module, teacher: nn.Module) -> None:
         """Take over weights of the teacher, and freeze them, where the architecture says so."""

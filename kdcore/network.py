@@ -1,8 +1,7 @@
-"""Networks at work: built, run with their stages observed, saved and read."""
+"""Networks at work: built, run with their stages or layers observed, saved and read."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
@@ -15,22 +14,30 @@ from torch import Tensor, nn
 
 from kdcore.errors import WeightsError
 from kdcore.model import Model
+from kdcore.probe import layers_of, observed, skeleton
 from kdcore.tensors import Outputs, Shapes
 
 _SHOWN = 5
 
 
-def build(model: Model, input_shape: tuple[int, ...], num_classes: int, seed: int) -> nn.Sequential:
+def build(model: Model, input_shape: tuple[int, ...], num_classes: int, seed: int) -> nn.Module:
     """Build a network whose initial weights depend on `seed` alone."""
     with torch.random.fork_rng(devices=[]):  # drawn on the CPU: no GPU is touched
         torch.default_generator.manual_seed(seed)
         return model.build(input_shape, num_classes)
 
 
-def observe(network: nn.Sequential, inputs: Tensor, taps: Collection[str] = ()) -> Outputs:
-    """Run a network on inputs `(B, *shape)`; keep the outputs of the stages named in `taps`."""
+def has_stages(network: nn.Module) -> bool:
+    """Return whether a network is a sequence of named stages; a foreign one has layers instead."""
+    return type(network) is nn.Sequential
+
+
+def observe(network: nn.Module, inputs: Tensor, taps: Collection[str] = ()) -> Outputs:
+    """Run a network on inputs `(B, *shape)`; keep what the stages or layers in `taps` gave."""
     if not taps:
         return Outputs(cast("Tensor", network(inputs)), {})
+    if not has_stages(network):
+        return cast("Outputs", cast("Any", observed)(network, inputs, taps))
     features: dict[str, Tensor] = {}
     outputs = inputs
     for name, stage in network.named_children():
@@ -40,20 +47,33 @@ def observe(network: nn.Sequential, inputs: Tensor, taps: Collection[str] = ()) 
     return Outputs(outputs, features)
 
 
-def shapes_of(network: nn.Sequential, input_shape: tuple[int, ...]) -> Shapes:
-    """Return the shape of each stage's output for one sample, without arithmetic."""
+def shapes_of(network: nn.Module, input_shape: tuple[int, ...]) -> Shapes:
+    """Return the shape of what each stage or layer gives for one sample, without arithmetic."""
+    if not has_stages(network):
+        return layers_of(network, input_shape)
     names = [name for name, _ in network.named_children()]
-    without_numbers: dict[int, Tensor] = {
-        id(one): torch.empty_like(one, device="meta") for one in network.buffers()
-    } | {id(one): nn.Parameter(one.to("meta"), one.requires_grad) for one in network.parameters()}
-    skeleton = copy.deepcopy(network, without_numbers).eval()
-    dtype = next(skeleton.parameters()).dtype
+    empty = skeleton(network)
+    dtype = next(empty.parameters()).dtype
     with torch.no_grad():
-        outputs = observe(skeleton, torch.empty(1, *input_shape, device="meta", dtype=dtype), names)
+        outputs = observe(empty, torch.empty(1, *input_shape, device="meta", dtype=dtype), names)
     return {name: tuple(feature.shape[1:]) for name, feature in outputs.features.items()}
 
 
-def predict(network: nn.Sequential, inputs: Tensor, batch_size: int = 1024) -> Tensor:
+def measured(model: Model, input_shape: tuple[int, ...], num_classes: int) -> Shapes:
+    """Return a model's shapes: by arithmetic, or those of a network that is built without numbers.
+
+    Raises:
+        RecipeError: it cannot be built, or not take such inputs, or not answer with such logits.
+    """
+    shapes = model.shapes(input_shape, num_classes)
+    if shapes is not None:
+        return shapes
+    with torch.device("meta"):
+        network = model.build(input_shape, num_classes)
+    return shapes_of(network, input_shape)
+
+
+def predict(network: nn.Module, inputs: Tensor, batch_size: int = 1024) -> Tensor:
     """Return the logits `(N, C)` of all inputs `(N, *shape)`, in evaluation mode."""
     training = network.training
     network.eval()
@@ -64,14 +84,14 @@ def predict(network: nn.Sequential, inputs: Tensor, batch_size: int = 1024) -> T
     return torch.cat(parts)
 
 
-def weights_bytes(network: nn.Sequential) -> bytes:
+def weights_bytes(network: nn.Module) -> bytes:
     """Return a network's weights as the content of a safetensors file."""
     return safetensors_bytes(
         {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     )
 
 
-def load_weights(network: nn.Sequential, path: Path, shown: str) -> None:
+def load_weights(network: nn.Module, path: Path, shown: str) -> None:
     """Read weights into a network; `shown` is what people call the file.
 
     Raises:

@@ -49,7 +49,7 @@ def _stand_still(optimizer: torch.optim.SGD) -> None:
             )
 
 
-def moving_average(training: Training, network: nn.Sequential) -> AveragedModel | None:
+def moving_average(training: Training, network: nn.Module) -> AveragedModel | None:
     """Return what follows the weights and buffers of a network, where the recipe asks for it.
 
     It begins as the network is after its first step.

@@ -17,7 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, distributed, nn
 
-from kdcore.errors import CrewError
+from kdcore.errors import CrewError, RecipeError
 from kdcore.tensors import Batch, Outputs
 
 _BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
@@ -70,8 +70,12 @@ class Ranks:
     def _whole(self, own: Tensor, sizes: Sequence[int]) -> Tensor:
         return cast("Tensor", _Gathered.apply(own, self.rank, sizes))
 
-    def in_step(self, network: nn.Sequential) -> nn.Sequential:
-        """Return the network as it is trained here; weights and buffers are the same tensors."""
+    def in_step(self, network: nn.Module) -> nn.Module:
+        """Return the network as it is trained here; weights and buffers are the same tensors.
+
+        Raises:
+            RecipeError: it normalises batches in a way that processes cannot share.
+        """
         if self.size == 1:
             return network
         own = [*network.parameters(), *network.buffers()]
@@ -79,6 +83,7 @@ class Ranks:
         for parent in list(twin.modules()):
             for name, child in parent.named_children():
                 if isinstance(child, _BatchNorm):
+                    _need_plain(child)
                     parent.register_module(name, _CommonBatchNorm(child, self))
         return twin
 
@@ -136,6 +141,16 @@ class _Rows(torch.autograd.Function):
         with between_processes():
             distributed.all_reduce(summed)  # pyright: ignore[reportUnknownMemberType]  # as above
         return summed[ctx.rank], None, None
+
+
+def _need_plain(norm: _BatchNorm) -> None:
+    if type(norm) not in {nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d}:
+        raise RecipeError(
+            f"found {type(norm).__name__} in a network whose steps processes share; expected plain "
+            "batch norms, or none",
+            hint="set runtime.processes to 1, or take another architecture",
+            pointer="/runtime/processes",
+        )
 
 
 class _CommonBatchNorm(nn.Module):

@@ -34,12 +34,10 @@ from kdcore.dataset import Dataset
 from kdcore.datasets import DATASETS
 from kdcore.entry import OneOf, Record
 from kdcore.errors import RecipeError
-from kdcore.fit import check_fit
+from kdcore.fit import Measure, by_arithmetic, check_fit
 from kdcore.gate import Gate
-from kdcore.inputs import InputPath
 from kdcore.method import Method, Pair
 from kdcore.model import Model
-from kdcore.models import MODELS
 from kdcore.objective import Objective
 from kdcore.objectives import OBJECTIVES
 from kdcore.path import Path
@@ -47,6 +45,7 @@ from kdcore.paths import PATHS
 from kdcore.paths.direct import Direct
 from kdcore.route import Leg, plan_route
 from kdcore.sense import CHECKS, ROUTE_CHECKS
+from kdcore.sides import AnyModel, Student, Teacher, a_network
 from kdcore.temperature import Temperature
 from kdcore.temperatures import TEMPERATURES
 from kdcore.temperatures.fixed import Fixed
@@ -55,16 +54,10 @@ from kdcore.weighting import Weighting
 from kdcore.weightings import WEIGHTINGS
 from kdcore.weightings.uniform import Uniform
 
-AnyModel = Annotated[Model, OneOf(MODELS)]
 AnyMethod = Annotated[Method, OneOf(METHODS)]
 _METHOD: TypeAdapter[Method] = TypeAdapter(AnyMethod)
 _MODEL: TypeAdapter[Model] = TypeAdapter(AnyModel)
 _MAX_SEED = 2**31 - 1
-
-
-def _network(value: object) -> object:
-    """Let a bare model name stand for a network of that model."""
-    return {"model": value} if isinstance(value, str) else value
 
 
 def _on_or_off(value: object) -> object:
@@ -96,24 +89,6 @@ def _distinct(seeds: list[int]) -> list[int]:
     return seeds
 
 
-class Teacher(Record):
-    """The network that knows."""
-
-    model: AnyModel
-    """Its architecture."""
-    weights: InputPath | None = None
-    """A safetensors file in the inputs folder; without it the teacher is trained first."""
-    training: Training | None = None
-    """How it is trained; like the student where not given."""
-
-
-class Student(Record):
-    """The network that learns."""
-
-    model: AnyModel
-    """Its architecture."""
-
-
 class Baseline(Record):
     """Controls: the same student without distillation, at equal budget."""
 
@@ -139,9 +114,9 @@ class Recipe(Record):
         None
     )
     """What people call the run."""
-    teacher: Annotated[Teacher, BeforeValidator(_network)]
+    teacher: Annotated[Teacher, BeforeValidator(a_network)]
     """The network that knows."""
-    student: Annotated[Student, BeforeValidator(_network)]
+    student: Annotated[Student, BeforeValidator(a_network)]
     """The network that learns."""
     data: Annotated[Dataset, OneOf(DATASETS)]
     """What they see."""
@@ -240,7 +215,10 @@ class Recipe(Record):
             raise RecipeError(str(error), hint=error.hint, pointer=pointer) from None
 
     def check_fit(
-        self, form: tuple[tuple[int, ...], int], legs: Sequence[Leg] | None = None
+        self,
+        form: tuple[tuple[int, ...], int],
+        legs: Sequence[Leg] | None = None,
+        measure: Measure = by_arithmetic,
     ) -> None:
         """Check the networks, and what is compared between them on `legs`, or else on the route.
 
@@ -253,6 +231,7 @@ class Recipe(Record):
             temperature=self.temperature,
             weighting=self.weighting,
             form=form,
+            measure=measure,
         )
 
     def pair(self) -> Pair:
@@ -276,7 +255,7 @@ def _pair(fields: dict[str, Any]) -> Pair:
 
     def label(network: object) -> str:
         try:
-            model = cast("dict[str, Any]", _network(network))["model"]
+            model = cast("dict[str, Any]", a_network(network))["model"]
             if isinstance(model, str):
                 return _label_of_name(model[:200])
             return _MODEL.validate_python(model).label()

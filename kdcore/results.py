@@ -28,7 +28,7 @@ from kdcore.stage import anchor_file
 class Result:
     """A finished training."""
 
-    network: nn.Sequential
+    network: nn.Module
     scores: dict[str, float]
     seconds: float
     """That the attempt which finished it took for it."""
@@ -76,7 +76,7 @@ def test_logits(stage: Stage, run: Run) -> Tensor:
     return predict(read_network(stage, _weights(stage, run), run), run.corpus.test.inputs)
 
 
-def read_network(stage: Stage, file: Path, run: Run) -> nn.Sequential:
+def read_network(stage: Stage, file: Path, run: Run) -> nn.Module:
     """Read a network of the stage's kind.
 
     Raises:

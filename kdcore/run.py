@@ -20,7 +20,7 @@ from kdcore.evaluate import count_parameters, scores_of
 from kdcore.events import Warned
 from kdcore.files import write_file
 from kdcore.model import Model
-from kdcore.network import build, load_weights
+from kdcore.network import build, load_weights, measured
 from kdcore.path import TEACHER
 from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
@@ -46,7 +46,7 @@ class Run:
     """What networks said of the data, in this run or before."""
     choices: Choices
     measurements: Measurements
-    networks: dict[str, nn.Sequential] = field(default_factory=dict[str, nn.Sequential])
+    networks: dict[str, nn.Module] = field(default_factory=dict[str, nn.Module])
     """Finished networks by stage."""
     models: dict[str, Model] = field(default_factory=dict[str, Model])
     """What these were built from."""
@@ -70,7 +70,7 @@ class Run:
         """Folder of the networks that are kept on the way of the teacher's training."""
         return self.workdir / "anchors"
 
-    def keep(self, name: str, model: Model, network: nn.Sequential) -> None:
+    def keep(self, name: str, model: Model, network: nn.Module) -> None:
         """Remember a finished network, which is not trained any more."""
         laid_out(network.eval().requires_grad_(requires_grad=False))
         self.networks[name], self.models[name] = network, model
@@ -127,7 +127,7 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
     if threads.number != before:
         write_file(began_with, str(threads.number).encode())
     shape, classes = corpus.input_shape, corpus.num_classes
-    recipe.check_fit((shape, classes))
+    recipe.check_fit((shape, classes), measure=measured)
     plan = plan_stages(recipe, corpus)
     for stage in plan:
         # Who it learns from changes the labels, and not which samples there are.

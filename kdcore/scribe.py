@@ -74,7 +74,7 @@ class Scribe:
     def _write(self, views: Views) -> Generator[Event, None, str | None]:
         """Write sheets that nobody else writes; return the word for what went wrong."""
         try:
-            ask = self.archive.asker(self.frozen, views[0][0], self.how)
+            ask = self.archive.asker(self.frozen, views[0], self.how)
             pace = seconds_a_sample(ask, views[0][0].samples)
             yield self._progress(views, 0, pace)
             done, reported = 0, time.monotonic()

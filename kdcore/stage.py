@@ -57,7 +57,7 @@ class Bench:
 class Trained:
     """What a stage ends with."""
 
-    network: nn.Sequential
+    network: nn.Module
     """In evaluation mode."""
     best: dict[str, Tensor] | None
     """The weights that did best on the validation samples, where there are any."""
@@ -88,9 +88,9 @@ class _Training:
         self.best: tuple[float, dict[str, Tensor]] | None = None
 
     @property
-    def outcome(self) -> nn.Sequential:
+    def outcome(self) -> nn.Module:
         """The network that is evaluated and delivered: as it is, or the average of its weights."""
-        return cast("nn.Sequential", self.average.module) if self.average else self.network
+        return self.average.module if self.average else self.network
 
     def state(self) -> dict[str, Any]:
         return {

@@ -20,7 +20,7 @@ _DELIVERED: TypeAdapter[Model] = TypeAdapter(
 """The models of recipes, and those that objectives make of them."""
 
 
-def load_student(folder: Path) -> nn.Sequential:
+def load_student(folder: Path) -> nn.Module:
     """Build the network that `config.json` describes and read `student.safetensors`.
 
     Raises:

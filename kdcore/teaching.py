@@ -14,7 +14,7 @@ from kdcore.arithmetic import casting
 from kdcore.counters import uniform
 from kdcore.learned import Learner
 from kdcore.lesson import Lesson
-from kdcore.network import observe, shapes_of
+from kdcore.network import measured, observe, shapes_of
 from kdcore.objective import Objective
 from kdcore.plan import Stage
 from kdcore.ranks import ALONE, Ranks
@@ -29,7 +29,7 @@ class Teaching:
     """Everything that turns a student's outputs into a loss; `heads` is what is learned in it."""
 
     def __init__(
-        self, stage: Stage, lesson: Lesson, student: nn.Sequential, ranks: Ranks = ALONE
+        self, stage: Stage, lesson: Lesson, student: nn.Module, ranks: Ranks = ALONE
     ) -> None:
         """Make the learned parts that the axes bring along.
 
@@ -57,7 +57,7 @@ class Teaching:
             self._observe = torch.compile(observe)
 
     def loss(
-        self, student: nn.Sequential, batch: Batch, *, step: int, epoch: int
+        self, student: nn.Module, batch: Batch, *, step: int, epoch: int
     ) -> tuple[Tensor, list[Tensor]]:
         """Return the weighted sum of the objectives, and each of them unweighted, all `()`.
 
@@ -128,7 +128,7 @@ def teacher_taps(stage: Stage, lesson: Lesson) -> list[set[str]]:
         RecipeError: an objective reads a stage that a network does not have.
     """
     corpus = lesson.corpus
-    sizes = _sizes(lesson, stage.model.shapes(corpus.input_shape, corpus.num_classes))
+    sizes = _sizes(lesson, measured(stage.model, corpus.input_shape, corpus.num_classes))
     learners = _learners(stage, lesson)
     return [{name for _, one in learners for name in one.taps(size).teacher} for size in sizes]
 

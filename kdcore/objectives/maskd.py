@@ -36,7 +36,7 @@ from kdcore.functional import labels_loss, widened
 from kdcore.lazy import nn as layers
 from kdcore.lazy import torch
 from kdcore.method import Method, Pair
-from kdcore.model import Model
+from kdcore.model import Model, need_stages, stages_of
 from kdcore.objective import Objective, Tutor
 from kdcore.stages import Layer, last_map, named
 from kdcore.tensors import Taps
@@ -78,7 +78,7 @@ class MaskedTeacher(Model):
         """Build the teacher's stages, with `masks` and `unmask` behind the masked one."""
         from kdcore.layers import Frozen, TokenMasks, Unmask
 
-        shapes = self.teacher.shapes(input_shape, num_classes)
+        shapes = stages_of(self.teacher, input_shape, num_classes)
         masked = last_map(shapes, "teacher", self.layer)
         stages: OrderedDict[str, nn.Module] = OrderedDict()
         for name, stage in self.teacher.build(input_shape, num_classes).named_children():
@@ -90,7 +90,7 @@ class MaskedTeacher(Model):
 
     def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes:
         """Return the teacher's shapes, and behind the masked stage those of its masks."""
-        shapes = self.teacher.shapes(input_shape, num_classes)
+        shapes = stages_of(self.teacher, input_shape, num_classes)
         masked = last_map(shapes, "teacher", self.layer)
         found: Shapes = {}
         for name, shape in shapes.items():
@@ -102,7 +102,7 @@ class MaskedTeacher(Model):
                 found[_UNMASK] = shape
         return found
 
-    def inherit(self, network: nn.Sequential, teacher: nn.Sequential) -> None:
+    def inherit(self, network: nn.Module, teacher: nn.Module) -> None:
         """Copy the whole teacher, which is frozen; tokens and weights are left to learn."""
         for name, stage in teacher.named_children():
             cast("Frozen", network.get_submodule(name)).copy(stage)
@@ -162,6 +162,7 @@ class MasKD(Objective):
 
     def tutor(self, teacher: Model, training: Training) -> Tutor:
         """Learn the masks: batches like the student's, the rest as published."""
+        need_stages(teacher, "maskd", "/teacher/model")
         return Tutor(
             model=MaskedTeacher(
                 teacher=teacher,

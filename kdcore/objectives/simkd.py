@@ -32,7 +32,7 @@ from kdcore.errors import RecipeError
 from kdcore.functional import pooled, widened
 from kdcore.lazy import nn as layers
 from kdcore.method import Method, Pair
-from kdcore.model import Model
+from kdcore.model import Model, need_stages, stages_of
 from kdcore.models import MODELS
 from kdcore.objective import Objective
 from kdcore.stages import last_map, named
@@ -89,7 +89,7 @@ class ReusedClassifier(Model):
         kept, projected, classifier = self._parts(input_shape, num_classes)
         return {**kept, _PROJECTOR: projected, **classifier}
 
-    def inherit(self, network: nn.Sequential, teacher: nn.Sequential) -> None:
+    def inherit(self, network: nn.Module, teacher: nn.Module) -> None:
         """Copy the classifier, which is frozen, from the teacher or from who has reused it."""
         names = [name for name, _ in network.named_children()]
         for name in names[names.index(_PROJECTOR) + 1 :]:
@@ -103,9 +103,9 @@ class ReusedClassifier(Model):
         Raises:
             RecipeError: the classifier cannot take so small a map.
         """
-        body = self.body.shapes(input_shape, num_classes)
+        body = stages_of(self.body, input_shape, num_classes)
         body, _ = _split(body, last_map(body, "student"))
-        teacher = self.teacher.shapes(input_shape, num_classes)
+        teacher = stages_of(self.teacher, input_shape, num_classes)
         reused = _reused(teacher)
         _, classifier = _split(teacher, reused)
         ours, theirs = body[last_map(body, "student")], teacher[reused]
@@ -137,6 +137,8 @@ class SimKD(Objective):
         """Return the student with the classifier of the teacher, which may be a reused one."""
         if isinstance(teacher, ReusedClassifier):
             teacher = teacher.teacher
+        need_stages(student, self.name, "/student/model")
+        need_stages(teacher, self.name, "/teacher/model")
         return ReusedClassifier(body=student, teacher=teacher, reduction=self.reduction)
 
     def taps(self, sizes: Sizes) -> Taps:

@@ -14,6 +14,7 @@ from torch import nn
 
 from kdcore.arithmetic import as_images
 from kdcore.network import observe, shapes_of
+from kdcore.probe import dtype_of
 from kdcore.teacher_cache.sheet import Sheet
 from kdcore.tensors import Batch, Outputs, Shapes
 
@@ -24,16 +25,15 @@ LOGITS = "logits"
 class Live:
     """The network is asked in every step."""
 
-    network: nn.Sequential
+    network: nn.Module
     shapes: Shapes
     dtype: torch.dtype
     """Of its weights."""
 
     @classmethod
-    def of(cls, network: nn.Sequential, input_shape: tuple[int, ...]) -> Live:
+    def of(cls, network: nn.Module, input_shape: tuple[int, ...]) -> Live:
         """Have a frozen network answer as it is."""
-        dtype = next(network.parameters()).dtype
-        return cls(network, shapes_of(network, input_shape), dtype)
+        return cls(network, shapes_of(network, input_shape), dtype_of(network))
 
     def answers(self, batch: Batch, taps: Collection[str]) -> Outputs:
         """Return what it says of a batch."""

@@ -19,6 +19,7 @@ from kdcore.errors import DiskFullError
 from kdcore.events import Warned
 from kdcore.model import Model
 from kdcore.network import observe, predict, weights_bytes
+from kdcore.probe import dtype_of
 from kdcore.teacher_cache.about import About, SheetAbout
 from kdcore.teacher_cache.answers import LOGITS, Kept
 from kdcore.teacher_cache.cache import Cache
@@ -47,7 +48,7 @@ class Frozen:
     """A network that is trained no more."""
 
     model: Model
-    network: nn.Sequential
+    network: nn.Module
 
 
 @dataclass(slots=True)
@@ -61,12 +62,12 @@ class Archive:
     device: torch.device
     failed: dict[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
     """What could not be kept in this run, and why: it is not tried for every seed anew."""
-    _abouts: dict[nn.Sequential, About] = field(default_factory=dict[nn.Sequential, About])
+    _abouts: dict[nn.Module, About] = field(default_factory=dict[nn.Module, About])
     _damage: dict[str, bool] = field(default_factory=dict[str, bool])
     """What was found damaged, and whether that was told."""
     _checked: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    _copies: dict[tuple[nn.Sequential, Precision], nn.Sequential] = field(
-        default_factory=dict[tuple[nn.Sequential, Precision], nn.Sequential]
+    _copies: dict[tuple[nn.Module, Precision], nn.Module] = field(
+        default_factory=dict[tuple[nn.Module, Precision], nn.Module]
     )
     _opened: dict[tuple[str, ...], Kept] = field(default_factory=dict[tuple[str, ...], Kept])
 
@@ -190,9 +191,9 @@ class Archive:
         self, frozen: Frozen, sheets: Sequence[SheetAbout], how: Augmentation
     ) -> Generator[int, None, None]:
         """Write sheets of one view, as `write_sheets` does; the caller holds the builder's lock."""
-        return write_sheets(self.cache(frozen), sheets, self.asker(frozen, sheets[0], how))
+        return write_sheets(self.cache(frozen), sheets, self.asker(frozen, sheets, how))
 
-    def answering(self, frozen: Frozen, precision: Precision) -> nn.Sequential:
+    def answering(self, frozen: Frozen, precision: Precision) -> nn.Module:
         """Return a network as it answers in these numbers; it is copied once."""
         key = frozen.network, precision
         if key not in self._copies:
@@ -201,13 +202,14 @@ class Archive:
         return self._copies[key]
 
     def asker(
-        self, frozen: Frozen, sheet: SheetAbout, how: Augmentation
+        self, frozen: Frozen, sheets: Sequence[SheetAbout], how: Augmentation
     ) -> Callable[[Tensor], dict[str, Tensor]]:
-        """Return what a network says of training samples `(B,)` in the view of a sheet."""
+        """Return what a network says of training samples `(B,)` for sheets of one view."""
+        sheet, *_ = sheets
         precision = "bfloat16" if sheet.precision == "bfloat16" else "float32"
         network = self.answering(frozen, precision)
-        names = {name for name, _ in network.named_children()}
-        dtype = next(network.parameters()).dtype
+        names = {one.tap for one in sheets} - {LOGITS}
+        dtype = dtype_of(network)
 
         def ask(index: Tensor) -> dict[str, Tensor]:
             asked = len(index)

@@ -12,7 +12,9 @@ KNOWN = {
     for entry in MODELS.values()
     for label, fields in entry.known.items()
 }
-MANY = {name: entry() for name, entry in MODELS.items()} | KNOWN
+OURS = {name: entry for name, entry in MODELS.items() if not entry.foreign}
+"""Models that tell by arithmetic what laws hold against the network."""
+MANY = {name: entry() for name, entry in OURS.items()} | KNOWN
 
 
 def on_meta(model: Model, input_shape: tuple[int, ...], num_classes: int = 100) -> nn.Sequential:

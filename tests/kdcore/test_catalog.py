@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from networks import OURS
 from pydantic import ValidationError
 from recipes import IMAGES, TINY, small_method
 
@@ -148,7 +149,7 @@ def test_what_a_paper_chose_by_pair_is_a_list_of_rows():
             assert method.by_pair[row["field"]][pair] == row["value"]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", OURS)
 def test_a_model_tells_its_sizes_by_name_and_its_stages(name):
     model = told("models", name)
     for label, fields in model["known"].items():

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from networks import OURS
 from recipes import IMAGES, OPTIONS, TINY, tiny
 
 from kdcore.corpus import load_corpus
 from kdcore.errors import RecipeError
 from kdcore.evaluate import count_parameters
 from kdcore.extent import extent_of
-from kdcore.models import MODELS
 from kdcore.models.mlp import MLP
 from kdcore.models.plain_cnn import PlainCNN
 from kdcore.models.resnet import ResNet
@@ -19,7 +19,7 @@ from kdcore.sense import MOST_PAUSES
 
 LABELLED = {
     label: model.model_validate(fields)
-    for model in MODELS.values()
+    for model in OURS.values()
     for label, fields in {**model.known, model.model_fields["name"].default: {}}.items()
 }
 OTHERS = {

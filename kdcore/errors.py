@@ -4,6 +4,8 @@ KdcoreError
 ├── RecipeError            the recipe cannot be run as written
 ├── DataError              the data cannot be used
 ├── WeightsError           a weights file does not fit the network
+├── ExtraMissingError      a library that the recipe needs is not installed
+├── UnreachableError       weights that the recipe names cannot be fetched
 ├── NonFiniteLossError     the training diverged
 ├── CheckpointError        a checkpoint belongs to another run
 ├── ExportError            the exported file does not do what the network does
@@ -54,6 +56,20 @@ class WeightsError(KdcoreError):
 
     code = "weights_mismatch"
     way_out = "name weights that were saved from exactly this model"
+
+
+class ExtraMissingError(KdcoreError):
+    """A library that the recipe needs is not installed."""
+
+    code = "extra_missing"
+    way_out = "install the extra on the workers and retry the job"
+
+
+class UnreachableError(KdcoreError):
+    """Weights that the recipe names are published elsewhere, and cannot be fetched."""
+
+    code = "weights_unreachable"
+    way_out = "let the workers reach where they are published, or fill its cache, and retry the job"
 
 
 class NonFiniteLossError(KdcoreError):

@@ -138,7 +138,7 @@ def _config(delivery: Delivery, difference: float | None) -> dict[str, Any]:
     return {
         "format": "stillhouse-student",
         "version": 1,
-        "model": delivery.model.model_dump(mode="json"),
+        "model": delivery.model.delivered().model_dump(mode="json"),
         "input_shape": list(delivery.samples.shape[1:]),
         "num_classes": delivery.num_classes,
         "data": delivery.recipe.data.model_dump(mode="json"),

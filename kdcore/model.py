@@ -88,6 +88,18 @@ class Model(Entry):
         """
         raise NotImplementedError
 
+    def furnish(self, network: nn.Module, input_shape: tuple[int, ...], num_classes: int) -> None:
+        """Give a network that was just built the weights that the description names, if any.
+
+        Raises:
+            WeightsError: they do not fit.
+            UnreachableError: they cannot be fetched.
+        """
+
+    def delivered(self) -> Model:
+        """Return what builds an equal network out of itself, without files or anything fetched."""
+        return self
+
     def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes | None:
         """Return the shape of each stage's output for one sample, by arithmetic alone.
 
@@ -112,3 +124,23 @@ class Model(Entry):
 
     def inherit(self, network: nn.Module, teacher: nn.Module) -> None:
         """Take over weights of the teacher, and freeze them, where the architecture says so."""
+
+
+class Foreign(Model):
+    """A network of another library, for images; nothing is known of it before it is built."""
+
+    foreign = True
+
+    def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes | None:
+        """Return None.
+
+        Raises:
+            RecipeError: inputs are no images.
+        """
+        image_shape(self.name, input_shape)
+        return None
+
+    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int | None:
+        """Return None; it raises as `shapes` does."""
+        image_shape(self.name, input_shape)
+        return None

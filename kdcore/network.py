@@ -20,11 +20,24 @@ from kdcore.tensors import Outputs, Shapes
 _SHOWN = 5
 
 
-def build(model: Model, input_shape: tuple[int, ...], num_classes: int, seed: int) -> nn.Module:
-    """Build a network whose initial weights depend on `seed` alone."""
+def build(
+    model: Model,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    seed: int,
+    *,
+    furnished: bool = False,
+) -> nn.Module:
+    """Build a network whose initial weights depend on `seed`, and where `furnished` on its model.
+
+    Weights that a model names are left out where others are read into the network anyway.
+    """
     with torch.random.fork_rng(devices=[]):  # drawn on the CPU: no GPU is touched
         torch.default_generator.manual_seed(seed)
-        return model.build(input_shape, num_classes)
+        network = model.build(input_shape, num_classes)
+        if furnished:
+            model.furnish(network, input_shape, num_classes)
+        return network
 
 
 def has_stages(network: nn.Module) -> bool:

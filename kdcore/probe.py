@@ -8,6 +8,7 @@ Python: they run as written, outside of what `torch.compile` makes of a network.
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -169,26 +170,33 @@ def _head(ran: Mapping[str, _Ran], logits: tuple[int, ...]) -> str | None:
 def _maps(
     ran: Mapping[str, _Ran], head: str | None, input_shape: tuple[int, ...]
 ) -> tuple[str, ...]:
-    """Return the last map (channels, height, width) of each size, large ones first.
+    """Return a map (channels, height, width) of each size, large ones first.
 
-    None where the network goes on in other forms, such as tokens: a map is then its beginning. One
-    place is a map only where there is no larger one, and never where something pooled to it.
+    Of equal sizes it is that of the outermost layer, and of these the last. There is none where the
+    network goes on in another form, tokens or channels last: a map is then its beginning. One place
+    is a map only where there is no larger one, and never where something pooled to it.
     """
     if len(input_shape) != _MAP:
         return ()
-    last: dict[tuple[int, ...], str] = {}
-    for path, one in ran.items():
-        if path == head:
-            break
-        if len(one.gave) == _MAP - 1 and one.gave[0] > 1:  # tokens (N, D)
-            return ()
-        pools = "pool" in type(one.module).__name__.lower() and one.gave[1:] == (1, 1)
-        if len(one.gave) == _MAP and not pools and _is_scaled(one.gave[1:], input_shape[1:]):
-            size = one.gave[1:]
-            last.pop(size, None)
-            last[size] = path
-    larger = [path for size, path in last.items() if size != (1, 1)]
-    return tuple(larger or last.values())
+    image = input_shape[1:]
+    before = list(itertools.takewhile(lambda path: path != head, ran))
+    if any(len(ran[path].gave) == _MAP - 1 and ran[path].gave[0] > 1 for path in before):
+        return ()  # tokens (N, D)
+    images = {path: ran[path].gave for path in before if len(ran[path].gave) == _MAP}
+    found: dict[tuple[int, ...], str] = {}
+    for path, gave in images.items():
+        size = gave[1:]
+        pooled = size == (1, 1) and "pool" in type(ran[path].module).__name__.lower()
+        outer = path.count(".") <= found.get(size, path).count(".")
+        if _is_scaled(size, image) and outer and not pooled:
+            found[size] = path
+    if any(
+        _is_scaled(gave[:2], image) and not _is_scaled(gave[1:], image) and gave[:2] not in found
+        for gave in images.values()
+    ):
+        return ()  # (height, width, channels)
+    larger = [path for size, path in found.items() if size != (1, 1)]
+    return tuple(larger or found.values())
 
 
 def _is_scaled(size: tuple[int, ...], image: tuple[int, ...]) -> bool:

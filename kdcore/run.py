@@ -209,7 +209,7 @@ def _try_out(stage: Stage, corpus: Corpus, samples: int) -> None:
         network = stage.model.build(corpus.input_shape, corpus.num_classes)
         try:
             network.train()(torch.empty(size, *corpus.input_shape))
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, AssertionError) as error:
             raise RecipeError(
                 f"{stage.model.name} cannot be trained on batches of shape "
                 f"{(size, *corpus.input_shape)}: {error}",

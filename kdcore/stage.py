@@ -69,7 +69,9 @@ class _Training:
     def __init__(self, stage: Stage, lesson: Lesson, device: torch.device, ranks: Ranks) -> None:
         shape, classes = lesson.corpus.input_shape, lesson.corpus.num_classes
         weights_seed = derive_seed("initial weights", stage.seed)
-        self.network = laid_out(build(stage.model, shape, classes, weights_seed).to(device))
+        self.network = laid_out(
+            build(stage.model, shape, classes, weights_seed, furnished=True).to(device)
+        )
         if lesson.inherits is not None:
             stage.model.inherit(self.network, lesson.inherits)
         seed_everything(derive_seed("training", stage.seed, stage.name))

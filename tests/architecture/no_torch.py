@@ -2,7 +2,7 @@
 
 import sys
 
-MISSING = {"torch", "torchvision", "onnx", "onnxruntime", "sklearn"}
+MISSING = {"torch", "torchvision", "timm", "transformers", "onnx", "onnxruntime", "sklearn"}
 
 
 class NoTorch:

@@ -18,7 +18,7 @@ from kdcore.errors import ExportError
 from kdcore.events import ArtifactWritten
 from kdcore.files import write_file
 from kdcore.model import Model
-from kdcore.network import predict, weights_bytes
+from kdcore.network import OURS, predict, weights_bytes
 from kdcore.recipe import Recipe
 from kdcore.reporting.markdown import as_markdown, model_card
 from kdcore.reporting.page import as_page
@@ -66,7 +66,9 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
     """
     recipe, report, folder = delivery.recipe, delivery.report, delivery.folder
     student = delivery.student.cpu()
-    write_file(folder / "student.safetensors", weights_bytes(student))
+    # What other libraries look for in a file.
+    metadata = {"format": "pt"} if delivery.model.foreign else None
+    write_file(folder / "student.safetensors", weights_bytes(student, metadata))
     yield _written(folder / "student.safetensors", "student")
     difference = None
     if "onnx" in recipe.export:
@@ -135,7 +137,7 @@ def _largest_difference(content: bytes, network: nn.Module, samples: Tensor) -> 
 
 def _config(delivery: Delivery, difference: float | None) -> dict[str, Any]:
     """Return all that is needed to build the student and to feed it."""
-    return {
+    ours = {
         "format": "stillhouse-student",
         "version": 1,
         "model": delivery.model.delivered().model_dump(mode="json"),
@@ -146,6 +148,8 @@ def _config(delivery: Delivery, difference: float | None) -> dict[str, Any]:
         "onnx_largest_difference": difference,
         "scores": delivery.scores,
     }
+    theirs = delivery.model.library_config(delivery.student)
+    return {**theirs, OURS: ours} if theirs else ours
 
 
 def _json(document: object) -> str:

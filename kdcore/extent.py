@@ -78,7 +78,7 @@ def trainings(recipe: Recipe) -> Iterator[Work]:
         batch = training.per_device_train_batch_size * processes
         return Work(pointer, model, training, times, samples, batch)
 
-    if recipe.teacher.weights is None:
+    if not recipe.teacher.given:
         training, model = recipe.teacher.training or recipe.training, recipe.teacher.model
         batch = training.per_device_train_batch_size * processes
         anchors = recipe.path.anchors()

@@ -109,7 +109,7 @@ def delivery(run: Run, verdict: Verdict) -> Delivery:
         folder=run.workdir / "artifacts",
         seed=seed,
         student=run.networks[f"student-{seed}"],
-        teacher=run.networks[TEACHER] if run.recipe.teacher.weights is None else None,
+        teacher=run.networks[TEACHER] if not run.recipe.teacher.given else None,
         assistants=[run.networks[name] for name in assistants],
         samples=run.corpus.test.inputs,
         num_classes=run.corpus.num_classes,

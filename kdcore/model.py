@@ -6,7 +6,10 @@ whatever another library builds: its layers are named by their paths, and known 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import JsonValue
 
 from kdcore.entry import Entry
 from kdcore.errors import RecipeError
@@ -76,6 +79,26 @@ class Model(Entry):
     foreign: ClassVar[bool] = False
     """True where another library builds it, so that layers, shapes and numbers are not known before
     that: whoever can build it checks what is checked of others by arithmetic."""
+
+    learns: ClassVar[bool] = True
+    """False where it cannot be trained, and so can teach alone."""
+
+    @property
+    def comes_trained(self) -> bool:
+        """Whether it brings weights for the data's classes: as a teacher it needs no training."""
+        return False
+
+    def located(self, inputs: Path) -> Model:
+        """Return the same with the files that it names looked for under a folder."""
+        return self
+
+    def files(self) -> tuple[str, ...]:
+        """Return the files that it names, relative to that folder; others make another network."""
+        return ()
+
+    def library_config(self, network: nn.Module) -> dict[str, JsonValue]:
+        """Return what the library that it is from wants to find in a delivered `config.json`."""
+        return {}
 
     def build(self, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         """Return a network from `(B, *input_shape)` to logits `(B, num_classes)`.

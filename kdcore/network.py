@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
 from safetensors import SafetensorError
@@ -12,11 +13,13 @@ from safetensors.torch import load as read_safetensors
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-from kdcore.errors import WeightsError
+from kdcore.errors import RecipeError, WeightsError
 from kdcore.model import Model
 from kdcore.probe import layers_of, observed, skeleton
 from kdcore.tensors import Outputs, Shapes
 
+OURS: Final = "stillhouse"
+"""Where our description stands in a `config.json` that is another library's."""
 _SHOWN = 5
 
 
@@ -83,7 +86,19 @@ def measured(model: Model, input_shape: tuple[int, ...], num_classes: int) -> Sh
         return shapes
     with torch.device("meta"):
         network = model.build(input_shape, num_classes)
+    _fits(network, model.name)
     return shapes_of(network, input_shape)
+
+
+def _fits(network: nn.Module, name: str) -> None:
+    """Refuse a network that no memory here holds: nobody could add it up before it was built."""
+    size = sum(one.numel() * one.element_size() for one in network.parameters())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory:
+        raise RecipeError(
+            f"found a network ({name}) whose weights take {size:,} bytes, on a machine with "
+            f"{memory:,}; expected a smaller one",
+        )
 
 
 def predict(network: nn.Module, inputs: Tensor, batch_size: int = 1024) -> Tensor:
@@ -97,10 +112,11 @@ def predict(network: nn.Module, inputs: Tensor, batch_size: int = 1024) -> Tenso
     return torch.cat(parts)
 
 
-def weights_bytes(network: nn.Module) -> bytes:
+def weights_bytes(network: nn.Module, metadata: dict[str, str] | None = None) -> bytes:
     """Return a network's weights as the content of a safetensors file."""
     return safetensors_bytes(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+        {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()},
+        metadata,
     )
 
 

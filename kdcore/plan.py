@@ -75,7 +75,7 @@ def plan_stages(recipe: Recipe, corpus: Corpus) -> list[Stage]:
     seed. All networks of the student's kind take equally many steps.
     """
     stages: list[Stage] = []
-    if recipe.teacher.weights is None:
+    if not recipe.teacher.given:
         training = recipe.teacher.training or recipe.training
         known = int((corpus.train.labels != HIDDEN).sum())
         total_steps = _total(known, recipe, training)

@@ -25,6 +25,7 @@ from kdcore.path import TEACHER
 from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
 from kdcore.runtime import Threads, prepare
+from kdcore.sides import located, models_in
 from kdcore.teacher_cache.archive import Archive, Frozen, Part
 from kdcore.teacher_cache.shelf import Shelf
 
@@ -121,8 +122,11 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
     threads = Threads(recipe.runtime.threads, share, before)
     device = prepare(recipe.runtime, threads.number)
     corpus = load_corpus(recipe.data, inputs, device)
+    recipe = located(recipe, inputs)
     weights = inputs / recipe.teacher.weights if recipe.teacher.weights else None
     digest = f"{recipe.digest()}-{corpus.fingerprint}-{_sha256(weights)}"
+    for name in sorted({name for model in models_in(recipe) for name in model.files()}):
+        digest += f"-{_sha256(inputs / name)}"
     _claim_folder(workdir, digest)
     if threads.number != before:
         write_file(began_with, str(threads.number).encode())
@@ -148,9 +152,11 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
         choices=Choices(workdir / "choices.json"),
         measurements=Measurements(shelf.root / "measured", recipe.runtime, device),
     )
-    if weights is not None:
-        teacher = build(recipe.teacher.model, shape, classes, seed=0)
-        load_weights(teacher, weights, str(recipe.teacher.weights))
+    if recipe.teacher.given:
+        own = weights is None
+        teacher = build(recipe.teacher.model, shape, classes, seed=0, furnished=own)
+        if weights is not None:
+            load_weights(teacher, weights, str(recipe.teacher.weights))
         run.keep(TEACHER, recipe.teacher.model, teacher.to(device))
         assert run.teacher_logits is not None  # noqa: S101  # told when it was kept
         run.scores[TEACHER] = scores_of(run.teacher_logits, corpus.test)

@@ -121,11 +121,11 @@ def batches_are_large_enough(recipe: Recipe, legs: Sequence[Leg]) -> None:
 
 def route_is_known(recipe: Recipe) -> None:
     """Refuse a path along a training that this run does not do."""
-    if recipe.path.anchors() and recipe.teacher.weights is not None:
+    if recipe.path.anchors() and recipe.teacher.given:
         raise RecipeError(
             f"found path {recipe.path.name}, which follows the teacher's own training, and a "
             "teacher that is trained already; expected a teacher without weights",
-            hint="leave teacher.weights out, or take another path",
+            hint="leave teacher.weights out, give teacher.training, or take another path",
             pointer="/path",
         )
     steps = (recipe.teacher.training or recipe.training).max_steps

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, cast
 
 from kdcore.entry import OneOf, Record
 from kdcore.inputs import InputPath
@@ -23,12 +25,41 @@ class Teacher(Record):
     training: Training | None = None
     """How it is trained; like the student where not given."""
 
+    @property
+    def given(self) -> bool:
+        """Whether it is trained already: by its weights, or by what its model brings along."""
+        return self.weights is not None or (self.model.comes_trained and self.training is None)
+
 
 class Student(Record):
     """The network that learns."""
 
     model: AnyModel
     """Its architecture."""
+
+
+def located(value: object, inputs: Path) -> Any:
+    """Return a part of a recipe with every model's files looked for under a folder."""
+    if isinstance(value, Model):
+        return value.located(inputs)
+    if isinstance(value, list):
+        return [located(one, inputs) for one in cast("list[object]", value)]
+    if isinstance(value, Record):
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        return value.model_copy(update={name: located(one, inputs) for name, one in fields.items()})
+    return value
+
+
+def models_in(value: object) -> Iterator[Model]:
+    """Yield every model that stands in a part of a recipe."""
+    if isinstance(value, Model):
+        yield value
+    elif isinstance(value, list):
+        for one in cast("list[object]", value):
+            yield from models_in(one)
+    elif isinstance(value, Record):
+        for name in type(value).model_fields:
+            yield from models_in(getattr(value, name))
 
 
 def a_network(value: object) -> object:

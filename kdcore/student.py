@@ -12,7 +12,7 @@ from torch import nn
 from kdcore.entry import OneOf, discover
 from kdcore.model import Model
 from kdcore.models import MODELS
-from kdcore.network import build, load_weights
+from kdcore.network import OURS, build, load_weights
 
 _DELIVERED: TypeAdapter[Model] = TypeAdapter(
     Annotated[Model, OneOf(MODELS | discover("kdcore.objectives", contract=Model))]
@@ -27,6 +27,7 @@ def load_student(folder: Path) -> nn.Module:
         WeightsError: the weights do not fit the description.
     """
     config = json.loads((folder / "config.json").read_bytes())
+    config = config.get(OURS, config)
     model: Model = _DELIVERED.validate_python(config["model"])
     network = build(model, tuple(config["input_shape"]), config["num_classes"], seed=0)
     load_weights(network, folder / "student.safetensors", "student.safetensors")

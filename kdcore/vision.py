@@ -67,7 +67,10 @@ def import_transformers() -> Any:
     _need("transformers", "hub")
     if importlib.util.find_spec("torchvision"):
         import_torchvision()
-    return importlib.import_module("transformers")
+    transformers = importlib.import_module("transformers")
+    logging: Any = importlib.import_module("transformers.utils.logging")
+    logging.disable_progress_bar()  # a trainer's log has lines
+    return transformers
 
 
 def _need(library: str, extra: str) -> None:

@@ -83,6 +83,8 @@ def _values(schema: Schema, defs: Mapping[str, Schema]) -> str:
     if schema["type"] == "array":
         count = _range(schema.get("minItems"), schema.get("maxItems")).removeprefix(", ")
         return f"list of {count + ' ' if count else ''}({_values(schema['items'], defs)})"
+    if schema["type"] == "object":
+        return "settings by name" + _range(schema.get("minProperties"), schema.get("maxProperties"))
     return _WORDS[schema["type"]] + _bounds(schema)
 
 

@@ -10,7 +10,7 @@ from kdcore.evaluate import count_flops, count_parameters, latency_ms, score
 from kdcore.events import Warned
 from kdcore.examine import examine
 from kdcore.export import Delivery
-from kdcore.network import build, weights_bytes
+from kdcore.network import build, size_of
 from kdcore.path import TEACHER
 from kdcore.reporting.record import Report, StageTold
 from kdcore.results import test_logits
@@ -50,7 +50,7 @@ def _measure(network: nn.Module, accuracy: Sample, run: Run) -> Measured:
     return Measured(
         accuracy=accuracy,
         parameters=count_parameters(network),
-        size_bytes=len(weights_bytes(network)),
+        size_bytes=size_of(network),
         flops=count_flops(network, sample),
         latency_ms=latency_ms(network, sample),
     )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from kdcore.errors import RecipeError, WeightsError
 from kdcore.model import Model
+from kdcore.onnx_network import OnnxNetwork
 from kdcore.probe import layers_of, observed, skeleton
 from kdcore.tensors import Outputs, Shapes
 
@@ -118,6 +119,13 @@ def weights_bytes(network: nn.Module, metadata: dict[str, str] | None = None) ->
         {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()},
         metadata,
     )
+
+
+def size_of(network: nn.Module) -> int:
+    """Return the bytes of the file that holds a network."""
+    if isinstance(network, OnnxNetwork):
+        return network.size_bytes
+    return len(weights_bytes(network))
 
 
 def load_weights(network: nn.Module, path: Path, shown: str) -> None:

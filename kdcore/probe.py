@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from kdcore.errors import RecipeError
+from kdcore.onnx_network import OnnxNetwork
 from kdcore.stages import INPUT, LayerShapes
 from kdcore.tensors import Outputs
 
@@ -37,6 +38,8 @@ def observed(network: nn.Module, inputs: Tensor, taps: Collection[str]) -> Outpu
     Raises:
         RecipeError: the network has no such layer, or did not run it.
     """
+    if isinstance(network, OnnxNetwork):
+        return network.observed(inputs, taps)
     features: dict[str, Tensor] = {}
     handles = [_watched(network, tap, features) for tap in taps]
     try:
@@ -110,6 +113,8 @@ def layers_of(network: nn.Module, input_shape: tuple[int, ...]) -> LayerShapes:
     Raises:
         RecipeError: the network cannot take inputs of this shape.
     """
+    if isinstance(network, OnnxNetwork):
+        return network.layer_shapes
     try:
         ran, found = _run(skeleton(network), input_shape, torch.device("meta"))
     except Exception as error:  # noqa: BLE001  # what another library finds wrong is of any kind
@@ -126,7 +131,13 @@ def layers_of(network: nn.Module, input_shape: tuple[int, ...]) -> LayerShapes:
         if path == head:
             shapes[f"{path}{INPUT}"] = one.given
         shapes[path] = one.gave
-    return LayerShapes(shapes, maps=_maps(ran, head, input_shape), head=head)
+    given = f"{head}{INPUT}"
+    return LayerShapes(
+        shapes,
+        maps=_maps(ran, head, input_shape),
+        head=head,
+        embedding=given if len(shapes.get(given, ())) == 1 else None,
+    )
 
 
 def refused(input_shape: tuple[int, ...], error: Exception) -> RecipeError:

@@ -138,6 +138,36 @@ def route_is_known(recipe: Recipe) -> None:
         )
 
 
+def only_what_learns_is_trained(recipe: Recipe) -> None:
+    """Refuse to train a network that can teach alone."""
+    teacher = recipe.teacher
+    trained = {"/student/model": recipe.student.model}
+    if teacher.training is not None:
+        trained["/teacher/training"] = teacher.model
+    if teacher.weights is not None:
+        trained["/teacher/weights"] = teacher.model
+    for pointer, model in trained.items():
+        if not model.learns:
+            raise RecipeError(
+                f"found {model.name}, which cannot be trained and brings its own weights; expected "
+                "it as a teacher, with neither training nor weights",
+                hint="leave this out, or take another model here",
+                pointer=pointer,
+            )
+
+
+def assistants_learn(_: Recipe, legs: Sequence[Leg]) -> None:
+    """Refuse an assistant that cannot be trained."""
+    for leg in legs:
+        if not leg.model.learns:
+            raise RecipeError(
+                f"found {leg.model.name} as {leg.link.name}, which cannot be trained; expected a "
+                "network that learns before it teaches",
+                hint="take another model there",
+                pointer="/path",
+            )
+
+
 def midpoint_is_known(recipe: Recipe, legs: Sequence[Leg]) -> None:
     """Refuse a choice by accuracy where the accuracies are not measured."""
     if all(leg.link.teachers != "nearest_midpoint" for leg in legs):
@@ -219,6 +249,7 @@ def _objectives(recipe: Recipe) -> str:
 
 
 CHECKS: Final[tuple[Callable[[Recipe], None], ...]] = (
+    only_what_learns_is_trained,
     somebody_teaches,
     temperature_is_read,
     weights_reach_a_term,
@@ -232,6 +263,7 @@ CHECKS: Final[tuple[Callable[[Recipe], None], ...]] = (
 """In the order in which they are asked."""
 
 ROUTE_CHECKS: Final[tuple[Callable[[Recipe, Sequence[Leg]], None], ...]] = (
+    assistants_learn,
     batches_are_large_enough,
     midpoint_is_known,
 )

@@ -37,12 +37,18 @@ class LayerShapes(dict[str, tuple[int, ...]]):
     """Shapes of a foreign network's layers by path, in the order in which they are done."""
 
     def __init__(
-        self, shapes: Mapping[str, tuple[int, ...]], *, maps: tuple[str, ...], head: str | None
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        *,
+        maps: tuple[str, ...],
+        head: str | None,
+        embedding: str | None,
     ) -> None:
-        """Keep with the shapes the last map of each size, and the layer that gives the logits."""
+        """Keep with the shapes the usual maps, what gives the logits, and the vector before it."""
         super().__init__(shapes)
         self.maps = maps
         self.head = head
+        self.embedding = embedding
 
 
 def named(layer: str, shapes: Shapes, whose: str) -> str:
@@ -118,14 +124,13 @@ def embedding(shapes: Shapes, whose: str, layer: str | None = None) -> str:
     if layer is not None:
         return named(layer, shapes, whose)
     if isinstance(shapes, LayerShapes):
-        given = f"{shapes.head}{INPUT}"
-        if shapes.head is None or len(shapes[given]) != 1:
+        if shapes.embedding is None:
             raise RecipeError(
                 f"found no layer of the {whose} that makes the logits of one vector; "
                 "expected its embedding to be named",
                 hint=_LIST_THEM,
             )
-        return given
+        return shapes.embedding
     *before, _ = shapes
     if not before or len(shapes[before[-1]]) != 1:
         raise RecipeError(f"found no vector before the head of the {whose}; expected one")

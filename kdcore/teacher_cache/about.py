@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import datetime
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
 KEY_DIGITS: Final = 32
+_SHOWN: Final = 64
 
 
 class _Record(BaseModel):
@@ -61,7 +63,8 @@ class SheetAbout(_Record):
         """Return a folder name that people can read, and that no other answers have."""
         digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
         view = "" if self.view is None else f"-view{self.view}"
-        return f"{self.part}{view}-{self.tap}-{self.dtype}-{digest}"
+        tap = re.sub(r"[^\w.-]", "_", self.tap)[:_SHOWN]  # a network may name its layers anyhow
+        return f"{self.part}{view}-{tap}-{self.dtype}-{digest}"
 
 
 class Manifest(_Record):

@@ -112,7 +112,8 @@ def test_a_layer_that_is_not_there_is_refused_with_those_that_are(network):
         named("block.1", shapes_of(network, IMAGE), "teacher")
     assert "blocks.1" in str(refusal.value)
     assert "python -m kdcore layers" in refusal.value.hint
-    many = LayerShapes({f"blocks.{place}": (1,) for place in range(99)}, maps=(), head=None)
+    alike = {f"blocks.{place}": (1,) for place in range(99)}
+    many = LayerShapes(alike, maps=(), head=None, embedding=None)
     with pytest.raises(RecipeError, match=r"blocks\.77, .* and 87 more") as refusal:
         named("block.77", many, "teacher")
     assert len(str(refusal.value)) < 300

@@ -83,6 +83,7 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
         path = folder / f"assistant-{place}.safetensors"
         write_file(path, weights_bytes(assistant))
         yield _written(path, "assistant")
+    opened = delivery.model.opened(tuple(delivery.samples.shape[1:]), delivery.num_classes)
     documents = {
         "config.json": ("config", _json(_config(delivery, difference))),
         "recipe.json": ("recipe", _json(recipe.model_dump(mode="json"))),
@@ -90,7 +91,7 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
         "report.json": ("report_json", report.model_dump_json(indent=2) + "\n"),
         "report.md": ("report", as_markdown(report)),
         "report.html": ("report_html", as_page(report)),
-        "README.md": ("card", model_card(recipe, report.verdict, delivery.seed)),
+        "README.md": ("card", model_card(recipe, report.verdict, delivery.seed, opened)),
     }
     for name, (kind, text) in documents.items():
         write_file(folder / name, text.encode())

@@ -100,6 +100,10 @@ class Model(Entry):
         """Return what the library that it is from wants to find in a delivered `config.json`."""
         return {}
 
+    def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
+        """Return Python that opens a delivered `student` by the library it is from, if by any."""
+        return ""
+
     def build(self, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         """Return a network from `(B, *input_shape)` to logits `(B, num_classes)`.
 

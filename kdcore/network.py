@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -21,6 +21,8 @@ from kdcore.tensors import Outputs, Shapes
 
 OURS: Final = "stillhouse"
 """Where our description stands in a `config.json` that is another library's."""
+_WRAPPED: Final = ("module.", "_orig_mod.", "model.")
+"""What wrappers put before the names: DataParallel, torch.compile, Lightning."""
 _SHOWN = 5
 
 
@@ -128,6 +130,33 @@ def size_of(network: nn.Module) -> int:
     return len(weights_bytes(network))
 
 
+def _way_out(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
+    """Return what to do about weights that nearly fit, in one of the ways that are usual."""
+    for prefix in _WRAPPED:
+        if state and all(name.startswith(prefix) for name in state):
+            rest = {name.removeprefix(prefix) for name in state}
+            if rest & expected.keys():
+                return (
+                    f"every name begins with {prefix!r}: save the network inside of the wrapper, "
+                    f"or take the prefix off, {{name.removeprefix({prefix!r}): value}}"
+                )
+    differ = [
+        name for name in expected if name in state and state[name].shape != expected[name].shape
+    ]
+    *_, last = expected or [""]
+    head = last.rpartition(".")[0]
+    if (
+        state.keys() == expected.keys()
+        and state[last].dim()
+        and {name.rpartition(".")[0] for name in differ} == {head}
+    ):
+        return (
+            f"all but the head {head!r} fits, which is for {len(state[last])} classes and not for "
+            f"{len(expected[last])}: train a head for these data, or name data of those classes"
+        )
+    return None
+
+
 def load_weights(network: nn.Module, path: Path, shown: str) -> None:
     """Read weights into a network; `shown` is what people call the file.
 
@@ -154,6 +183,7 @@ def load_weights(network: nn.Module, path: Path, shown: str) -> None:
         more = f"; and {len(misfits) - _SHOWN} more" if len(misfits) > _SHOWN else ""
         raise WeightsError(
             f"{shown} does not fit the network: {'; '.join(misfits[:_SHOWN])}{more}",
+            hint=_way_out(state, expected),
         )
     if bad := [name for name, tensor in state.items() if not cast("Any", tensor).isfinite().all()]:
         raise WeightsError(f"{shown} holds NaN or infinity in {', '.join(bad[:_SHOWN])}")

@@ -77,6 +77,13 @@ class _HuggingFace(Foreign):
             "transformers_weights": "student.safetensors",
         }
 
+    def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
+        """Return how transformers opens it."""
+        return (
+            "from transformers import AutoModelForImageClassification\n\n"
+            'student = AutoModelForImageClassification.from_pretrained(".")  # this folder'
+        )
+
     def _fit(self, config: Any, channels: int) -> None:
         """Take the data's channels, unless the settings name others."""
         named = self.settings().get("num_channels")

@@ -63,6 +63,26 @@ class Timm(Foreign):
         """Return the same without published weights."""
         return self.model_copy(update={"pretrained": False})
 
+    def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
+        """Return how timm opens it."""
+        size = ""
+        if self._has_one_size():
+            size = f", img_size={tuple(input_shape[1:])}"
+        return (
+            "import timm\n"
+            "from safetensors.torch import load_file\n\n"
+            f'student = timm.create_model("{self.architecture}", num_classes={num_classes}, '
+            f"in_chans={input_shape[0]}{size})\n"
+            'student.load_state_dict(load_file("student.safetensors"))'
+        )
+
+    def _has_one_size(self) -> bool:
+        """Return whether the network is made for one size of images."""
+        from kdcore.vision import import_timm
+
+        published = import_timm().models.get_pretrained_cfg(self.architecture)
+        return published is not None and bool(published.fixed_input_size)
+
     def _create(
         self, input_shape: tuple[int, ...], num_classes: int, *, pretrained: bool
     ) -> nn.Module:
@@ -79,8 +99,7 @@ class Timm(Foreign):
             "drop_path_rate": self.drop_path_rate,
         }
         try:
-            published = timm.models.get_pretrained_cfg(self.architecture)
-            if published is not None and published.fixed_input_size:
+            if self._has_one_size():
                 options["img_size"] = (height, width)
             return timm.create_model(
                 self.architecture,

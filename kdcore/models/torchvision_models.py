@@ -52,13 +52,7 @@ class Torchvision(Foreign):
         from kdcore.vision import first_line
 
         channels, height, width = image_shape(self.name, input_shape)
-        options: dict[str, Any] = {}
-        if self.architecture.startswith("vit_"):
-            options["image_size"] = height
-        if self.architecture.startswith("maxvit_"):
-            options["input_size"] = (height, width)
-        if self.architecture in _WITH_HELPERS:
-            options |= {"aux_logits": False, "init_weights": True}
+        options = self._options(input_shape)
         models = self._models()
         try:
             network = models.get_model(
@@ -99,6 +93,29 @@ class Torchvision(Foreign):
     def delivered(self) -> Model:
         """Return the same without published weights."""
         return self.model_copy(update={"pretrained": False})
+
+    def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
+        """Return how torchvision opens it, for three channels."""
+        options = "".join(f", {name}={one!r}" for name, one in self._options(input_shape).items())
+        if input_shape[0] != _COLOURS:
+            return ""
+        return (
+            "from safetensors.torch import load_file\n"
+            "from torchvision.models import get_model\n\n"
+            f'student = get_model("{self.architecture}", num_classes={num_classes}{options})\n'
+            'student.load_state_dict(load_file("student.safetensors"))'
+        )
+
+    def _options(self, input_shape: tuple[int, ...]) -> dict[str, Any]:
+        """Return what some architectures have to be told besides."""
+        _, height, width = input_shape
+        if self.architecture.startswith("vit_"):
+            return {"image_size": height}
+        if self.architecture.startswith("maxvit_"):
+            return {"input_size": (height, width)}
+        if self.architecture in _WITH_HELPERS:
+            return {"aux_logits": False, "init_weights": True}
+        return {}
 
     def _models(self) -> Any:
         from kdcore.vision import import_torchvision, unknown_architecture

@@ -42,8 +42,8 @@ def as_markdown(report: Report) -> str:
     return "\n".join(lines)
 
 
-def model_card(recipe: Recipe, verdict: Verdict, seed: int) -> str:
-    """Return the README that travels with the student."""
+def model_card(recipe: Recipe, verdict: Verdict, seed: int, opened: str = "") -> str:
+    """Return the README that travels with the student; `opened` is Python of another library."""
     method = recipe.method.name if recipe.method else "axes written out"
     lines = [
         "---",
@@ -66,6 +66,8 @@ def model_card(recipe: Recipe, verdict: Verdict, seed: int) -> str:
         "and reads `student.safetensors`.",
         "",
     ]
+    if opened:
+        lines += ["```python", opened, "```", ""]
     if "onnx" in recipe.export:
         lines += [
             "```python",

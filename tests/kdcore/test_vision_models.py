@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,11 @@ import torch
 from pydantic import ValidationError
 from recipes import tiny
 from resumed import results
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from kdcore import vision
-from kdcore.errors import ExtraMissingError, RecipeError, UnreachableError
+from kdcore.errors import ExtraMissingError, RecipeError, UnreachableError, WeightsError
 from kdcore.events import StageProgress
 from kdcore.models.timm_models import Timm
 from kdcore.models.torchvision_models import Torchvision
@@ -43,6 +45,14 @@ def recipe(**changes: Any) -> Recipe:
         **changes,
     }
     return Recipe.model_validate({**tiny().model_dump(mode="json"), "method": None, **given})
+
+
+def by_its_card(folder: Path) -> nn.Module:
+    """Open a student as its README says, where it is."""
+    program = (folder / "README.md").read_text().split("```python\n")[1].partition("```")[0]
+    known: dict[str, Any] = {}
+    exec(program.replace("student.safetensors", str(folder / "student.safetensors")), known)  # noqa: S102  # what people would type
+    return known["student"]
 
 
 def run(what: Recipe, folder: Path) -> Path:
@@ -162,6 +172,8 @@ def test_features_of_layers_by_path_are_distilled_and_timm_opens_the_student(tmp
     inputs = torch.rand(4, 1, 8, 8)
     assert torch.equal(predict(network, inputs), predict(student, inputs))
     assert json.loads((folder / "config.json").read_bytes())["onnx_largest_difference"] < 1e-4
+    opened = by_its_card(folder)
+    assert torch.equal(predict(opened, inputs), predict(student, inputs))
 
 
 def test_torchvision_opens_the_student(tmp_path):
@@ -173,6 +185,7 @@ def test_torchvision_opens_the_student(tmp_path):
     network.load_state_dict(load_file(folder / "student.safetensors"))
     inputs = torch.rand(4, 3, 8, 8)
     assert torch.equal(predict(network, inputs), predict(load_student(folder), inputs))
+    assert torch.equal(predict(by_its_card(folder), inputs), predict(network, inputs))
 
 
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
@@ -197,6 +210,50 @@ def test_a_kept_teacher_teaches_the_same_as_one_that_is_asked(tmp_path):
     kept, asked = (results(tmp_path / use) for use in ("always", "never"))
     assert kept["student-0.safetensors"] == asked["student-0.safetensors"]
     assert list((tmp_path / "always/teacher-caches").glob("*/train-layer*"))
+
+
+def given(folder: Path, state: dict[str, torch.Tensor]) -> Recipe:
+    save_file(state, folder / "teacher.safetensors")
+    return recipe(teacher={"model": TIMM, "weights": "teacher.safetensors"})
+
+
+def test_weights_of_timms_own_names_are_a_finished_teacher(tmp_path):
+    state = (
+        vision.import_timm().create_model("test_resnet", num_classes=10, in_chans=1).state_dict()
+    )
+    what = given(tmp_path, state)
+    for _ in distill(what, tmp_path / "work", inputs=tmp_path):
+        pass
+    assert [*results(tmp_path / "work")] == ["student-0.json", "student-0.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message", "hint"),
+    [
+        (
+            lambda state: {f"module.{name}": value for name, value in state.items()},
+            "is missing",
+            r"every name begins with 'module\.'.*removeprefix",
+        ),
+        (
+            lambda state: state | {"fc.weight": torch.zeros(7, 96), "fc.bias": torch.zeros(7)},
+            r"fc\.weight has shape \[7, 96\]",
+            "all but the head 'fc' fits, which is for 7 classes and not for 10",
+        ),
+        (lambda state: state | {"more": torch.zeros(1)}, "more is not in the network", "exactly"),
+        (
+            lambda state: {name: value for name, value in state.items() if name != "fc.bias"},
+            r"fc\.bias is missing",
+            "exactly this model",
+        ),
+    ],
+)
+def test_weights_that_nearly_fit_are_told_with_the_way_out(spoil, message, hint, tmp_path):
+    state = build(Timm(architecture="test_resnet"), (1, 8, 8), 10, seed=0).state_dict()
+    what = given(tmp_path, {name: one.contiguous() for name, one in spoil(state).items()})
+    with pytest.raises(WeightsError, match=message) as told:
+        list(distill(what, tmp_path / "work", inputs=tmp_path))
+    assert re.search(hint, told.value.hint)
 
 
 def test_a_missing_extra_is_named(monkeypatch):

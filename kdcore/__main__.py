@@ -1,4 +1,7 @@
-"""`python -m kdcore recipe.yaml out/`: run a recipe without the service."""
+"""`python -m kdcore recipe.yaml out/`: run a recipe without the service.
+
+`python -m kdcore layers recipe.yaml` tells the layers of its networks, as objectives name them.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,8 @@ INTERRUPTED: Final = 130
 
 def main() -> int:
     """Run a recipe; return 0 where it ended, 2 where it is not valid, 1 where it failed."""
+    if sys.argv[1:2] == ["layers"]:
+        return _layers(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m kdcore",
         description="Distil a student. Interrupt it, call it again, and it goes on where it was.",
@@ -57,6 +62,32 @@ def main() -> int:
 
     ranks = launched()
     return _follow(recipe, ranks) if ranks and ranks.rank else _distil(recipe, arguments)
+
+
+def _layers(words: list[str]) -> int:
+    """Tell the layers of a recipe's networks."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kdcore layers",
+        description="Tell the layers of teacher and student: path, shape of what it gives for one "
+        "sample, parameters. Objectives take those marked * (maps) and + (embedding).",
+    )
+    parser.add_argument("recipe", type=Path, help="a recipe in YAML or JSON")
+    parser.add_argument(
+        "--inputs", type=Path, help="folder of the files that the recipe names (its own folder)"
+    )
+    arguments = parser.parse_args(words)
+    recipe = _read(arguments.recipe)
+    if recipe is None:
+        return 2
+    from kdcore.listing import listing
+
+    try:
+        for line in listing(recipe, arguments.inputs or arguments.recipe.parent):
+            print(line)  # noqa: T201  # a command line talks
+    except KdcoreError as error:
+        _complain(f"{error.code}: {error} ({error.hint})")
+        return 1
+    return 0
 
 
 def _read(file: Path) -> Recipe | None:

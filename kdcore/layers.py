@@ -86,6 +86,9 @@ def draw_convolutions(network: nn.Module) -> None:
 class Frozen(nn.Sequential):
     """Layers that learn nothing: no gradient, and evaluation mode whatever the network around."""
 
+    path = ""
+    """Where they stood in the network that they are from, if that is no stage of this name."""
+
     def __init__(self, *layers: nn.Module) -> None:
         """Freeze `layers` as they are."""
         super().__init__(*layers)

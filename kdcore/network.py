@@ -56,7 +56,7 @@ def observe(network: nn.Module, inputs: Tensor, taps: Collection[str] = ()) -> O
     if not taps:
         return Outputs(cast("Tensor", network(inputs)), {})
     if not has_stages(network):
-        return cast("Outputs", cast("Any", observed)(network, inputs, taps))
+        return observed(network, inputs, taps)
     features: dict[str, Tensor] = {}
     outputs = inputs
     for name, stage in network.named_children():

@@ -31,13 +31,17 @@ def dtype_of(network: nn.Module) -> torch.dtype:
     return next(kinds, torch.float32)
 
 
-@torch.compiler.disable
 def observed(network: nn.Module, inputs: Tensor, taps: Collection[str]) -> Outputs:
     """Run a network on inputs `(B, *shape)`; keep what the layers named in `taps` gave.
 
     Raises:
         RecipeError: the network has no such layer, or did not run it.
     """
+    return cast("Outputs", cast("Any", _as_written)(network, inputs, taps))
+
+
+@torch.compiler.disable
+def _as_written(network: nn.Module, inputs: Tensor, taps: Collection[str]) -> Outputs:
     if isinstance(network, OnnxNetwork):
         return network.observed(inputs, taps)
     features: dict[str, Tensor] = {}

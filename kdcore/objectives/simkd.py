@@ -17,7 +17,8 @@ Source
     delivered. What is reused is all that follows the teacher's last map, whatever its stage: the
     last layer, as there, and before it the pooling and the hidden layers, if any. There a teacher
     whose last map is not the end of its last stage, such as shufflenet_v2, does not work. A
-    classifier that begins with no global pooling takes maps of its own size alone.
+    classifier that begins with no global pooling takes maps of its own size alone. Of a network of
+    another library it is the head, where that is given the global average of the last map.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ from kdcore.entry import OneOf
 from kdcore.errors import RecipeError
 from kdcore.functional import pooled, widened
 from kdcore.lazy import nn as layers
+from kdcore.lazy import torch
 from kdcore.method import Method, Pair
 from kdcore.model import Model, need_stages, stages_of
 from kdcore.models import MODELS
 from kdcore.objective import Objective
-from kdcore.stages import last_map, named
+from kdcore.stages import INPUT, LayerShapes, last_map, named
 from kdcore.tensors import Taps
 
 if TYPE_CHECKING:
@@ -67,9 +69,10 @@ class ReusedClassifier(Model):
 
         The body comes first and is drawn in full, so it starts with the plain student's weights.
         """
-        from kdcore.layers import Frozen
+        from kdcore.layers import Frozen, averaged
 
-        kept, projected, classifier = self._parts(input_shape, num_classes)
+        found = self._teacher_shapes(input_shape, num_classes)
+        kept, projected, classifier = self._parts(found, input_shape, num_classes)
         channels, *size = kept[last_map(kept, "student")]
         body = self.body.build(input_shape, num_classes)
         stages = OrderedDict((name, body.get_submodule(name)) for name in kept)
@@ -80,23 +83,71 @@ class ReusedClassifier(Model):
             pool=None if projected[1:] == tuple(size) else projected[1:],
         )
         teacher = self.teacher.build(input_shape, num_classes)
+        if isinstance(found, LayerShapes):
+            stages["pool"] = Frozen(averaged())
+            stages["head"] = head = Frozen(teacher.get_submodule(str(found.head)))
+            head.path = str(found.head)
+            return layers.Sequential(stages)
         for name in classifier:
             stages[name] = Frozen(teacher.get_submodule(name))
         return layers.Sequential(stages)
 
-    def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes:
-        """Return the body's shapes, the projector's, and the classifier's."""
-        kept, projected, classifier = self._parts(input_shape, num_classes)
+    def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes | None:
+        """Return the body's shapes, the projector's, and the classifier's; None as the teacher."""
+        teacher = self.teacher.shapes(input_shape, num_classes)
+        if teacher is None:
+            return None
+        kept, projected, classifier = self._parts(teacher, input_shape, num_classes)
         return {**kept, _PROJECTOR: projected, **classifier}
+
+    def delivered(self) -> Model:
+        """Return the same of models that stand by themselves."""
+        return ReusedClassifier(
+            body=self.body.delivered(), teacher=self.teacher.delivered(), reduction=self.reduction
+        )
 
     def inherit(self, network: nn.Module, teacher: nn.Module) -> None:
         """Copy the classifier, which is frozen, from the teacher or from who has reused it."""
         names = [name for name, _ in network.named_children()]
+        reused_before = _PROJECTOR in dict(teacher.named_children())
         for name in names[names.index(_PROJECTOR) + 1 :]:
-            cast("Frozen", network.get_submodule(name)).copy(teacher.get_submodule(name))
+            frozen = cast("Frozen", network.get_submodule(name))
+            if frozen.state_dict():
+                path = name if reused_before else frozen.path or name
+                frozen.copy(teacher.get_submodule(path))
+
+    def _teacher_shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes:
+        """Return the shapes of the teacher's stages; those of a foreign one's layers.
+
+        Raises:
+            RecipeError: what leads from its last map to its head is no global average.
+        """
+        told = self.teacher.shapes(input_shape, num_classes)
+        if told is not None:
+            return told
+        from kdcore.probe import layers_of, observed
+
+        # In numbers of its own, since it is these that tell what its head is given.
+        with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+            teacher = self.teacher.build(input_shape, num_classes).eval()
+            found = layers_of(teacher, input_shape)
+            last, head = last_map(found, "teacher"), found.head
+            with torch.no_grad():
+                said = observed(teacher, torch.rand(2, *input_shape), [last])
+                average: Tensor = said.features[last].mean((2, 3))
+                if head is not None and found[f"{head}{INPUT}"] == average.shape[1:]:
+                    again = cast("Tensor", teacher.get_submodule(head)(average))
+                    if torch.allclose(again, said.logits, rtol=1e-3, atol=1e-4):
+                        return found
+        raise RecipeError(
+            f"found {self.teacher.name} as a teacher whose classifier is to be reused, and more "
+            f"than a global average between its last map ({last}) and its head ({head or 'none'})",
+            hint="take a teacher such as resnet, or another objective on features",
+            pointer="/teacher/model",
+        )
 
     def _parts(
-        self, input_shape: tuple[int, ...], num_classes: int
+        self, teacher: Shapes, input_shape: tuple[int, ...], num_classes: int
     ) -> tuple[Shapes, tuple[int, ...], Shapes]:
         """Return the shapes of the body, of the projector's map, and of the classifier.
 
@@ -105,9 +156,11 @@ class ReusedClassifier(Model):
         """
         body = stages_of(self.body, input_shape, num_classes)
         body, _ = _split(body, last_map(body, "student"))
-        teacher = stages_of(self.teacher, input_shape, num_classes)
         reused = _reused(teacher)
-        _, classifier = _split(teacher, reused)
+        if isinstance(teacher, LayerShapes):
+            classifier: Shapes = {"pool": teacher[reused][:1], "head": (num_classes,)}
+        else:
+            _, classifier = _split(teacher, reused)
         ours, theirs = body[last_map(body, "student")], teacher[reused]
         projected = (theirs[0], *map(min, ours[1:], theirs[1:]))
         first = next(iter(classifier))
@@ -138,7 +191,8 @@ class SimKD(Objective):
         if isinstance(teacher, ReusedClassifier):
             teacher = teacher.teacher
         need_stages(student, self.name, "/student/model")
-        need_stages(teacher, self.name, "/teacher/model")
+        if not teacher.learns:
+            need_stages(teacher, self.name, "/teacher/model")
         return ReusedClassifier(body=student, teacher=teacher, reduction=self.reduction)
 
     def taps(self, sizes: Sizes) -> Taps:
@@ -198,6 +252,8 @@ def _reused(teacher: Shapes) -> str:
         RecipeError: it has no maps.
     """
     last = last_map(teacher, "teacher")
+    if isinstance(teacher, LayerShapes):
+        return last
     names = list(teacher)
     dimensions = len(teacher[last])
     return [name for name in names[names.index(last) :] if len(teacher[name]) == dimensions][-1]

@@ -155,6 +155,30 @@ def test_what_takes_networks_to_pieces_says_so(objective):
         recipe(objectives=[objective])
 
 
+PHOTOS = {"name": "synthetic", "shape": [3, 64, 64], "train_size": 64, "test_size": 32}
+OURS = {"name": "plain_cnn", "stages": [[4], [6]], "hidden": []}
+
+
+def test_simkd_takes_over_the_head_of_a_network_that_averages_its_last_map(tmp_path):
+    changes = {"data": PHOTOS, "export": ["safetensors", "onnx"], "objectives": ["simkd"]}
+    what = recipe(student={"model": OURS}, **changes)
+    folder = run(what, tmp_path)
+    student, theirs = load_student(folder), load_file(folder / "teacher.safetensors")
+    head = student.get_submodule("head").state_dict()
+    assert torch.equal(head["0.weight"], theirs["fc.weight"])
+    assert torch.equal(head["0.bias"], theirs["fc.bias"])
+    assert student(torch.rand(2, 3, 64, 64)).shape == (2, 4)
+
+
+def test_simkd_refuses_a_head_that_is_given_more_than_an_average(tmp_path):
+    for model in (TORCHVISION, {"name": "timm", "architecture": "test_convnext"}):
+        changes = {"data": PHOTOS, "objectives": ["simkd"]}
+        what = recipe(teacher={"model": model}, student={"model": OURS}, **changes)
+        with pytest.raises(RecipeError, match="more than a global average") as refusal:
+            run(what, tmp_path / model["name"])
+        assert refusal.value.pointer == "/teacher/model"
+
+
 def test_a_layer_that_is_not_there_is_told_with_a_pointer(tmp_path):
     objective = {"name": "fitnet", "student_layer": "layer2.9", "teacher_layer": "layer2"}
     with pytest.raises(RecipeError, match=r"no layer 'layer2\.9' in the student") as refusal:

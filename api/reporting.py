@@ -26,5 +26,5 @@ class Report(Body):
     versions: dict[str, str]
     """Of what it was computed with."""
     digests: dict[str, str]
-    """sha256 of the `recipe`, of the `data`, and of the teacher's `weights` if these were given."""
+    """sha256 of the `recipe`, the `data`, the teacher's `weights` and other files, by name."""
     artifacts: list[Artifact]

@@ -10,7 +10,7 @@ from kdcore.evaluate import count_flops, count_parameters, latency_ms, score
 from kdcore.events import Warned
 from kdcore.examine import examine
 from kdcore.export import Delivery
-from kdcore.network import build, size_of
+from kdcore.network import build, predict, size_of
 from kdcore.path import TEACHER
 from kdcore.reporting.record import Report, StageTold
 from kdcore.results import test_logits
@@ -122,7 +122,6 @@ def _report(run: Run, verdict: Verdict, seed: int) -> Report:
     recipe = run.recipe
     teacher = run.teacher_logits
     assert teacher is not None  # noqa: S101  # it was the first network that was finished
-    parts = run.digest.split("-")
     return Report(
         name=recipe.name,
         teacher=recipe.teacher.model.label(),
@@ -134,7 +133,7 @@ def _report(run: Run, verdict: Verdict, seed: int) -> Report:
             run.corpus.test,
             teacher=teacher,
             students={
-                stage.seed: run.predictions(stage.name, "test")
+                stage.seed: predict(run.networks[stage.name], run.corpus.test.inputs)
                 for stage in run.plan
                 if stage.role == "student"
             },
@@ -157,10 +156,6 @@ def _report(run: Run, verdict: Verdict, seed: int) -> Report:
             for stage in run.plan
         ],
         versions=versions(),
-        digests={
-            name: digest
-            for name, digest in zip(("recipe", "data", "weights"), parts, strict=True)
-            if digest
-        },
+        digests={name: digest for name, digest in run.digests.items() if digest},
         recipe=recipe.model_dump(mode="json"),
     )

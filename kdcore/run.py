@@ -41,7 +41,8 @@ class Run:
     device: torch.device
     crew: Crew
     threads: Threads
-    digest: str
+    digests: dict[str, str]
+    """sha256 of all that the run is made of, the `recipe` first."""
     report_every: float
     archive: Archive
     """What networks said of the data, in this run or before."""
@@ -60,6 +61,11 @@ class Run:
     steps_done: int = 0
     pace: float = 0.0
     """Seconds a step, as last seen."""
+
+    @property
+    def digest(self) -> str:
+        """What tells this run from every other one."""
+        return "-".join(self.digests.values())
 
     @property
     def steps_planned(self) -> int:
@@ -124,10 +130,14 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
     corpus = load_corpus(recipe.data, inputs, device)
     recipe = located(recipe, inputs)
     weights = inputs / recipe.teacher.weights if recipe.teacher.weights else None
-    digest = f"{recipe.digest()}-{corpus.fingerprint}-{_sha256(weights)}"
+    digests = {
+        "recipe": recipe.digest(),
+        "data": corpus.fingerprint,
+        "weights": _sha256(weights),
+    }
     for name in sorted({name for model in models_in(recipe) for name in model.files()}):
-        digest += f"-{_sha256(inputs / name)}"
-    _claim_folder(workdir, digest)
+        digests[name] = _sha256(inputs / name)
+    _claim_folder(workdir, "-".join(digests.values()))
     if threads.number != before:
         write_file(began_with, str(threads.number).encode())
     shape, classes = corpus.input_shape, corpus.num_classes
@@ -146,7 +156,7 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
         device=device,
         crew=Crew(processes, device, threads.number, workdir / "crew.tmp"),
         threads=threads,
-        digest=digest,
+        digests=digests,
         report_every=report_every,
         archive=Archive(shelf, recipe.teacher_cache, recipe.data, corpus, device),
         choices=Choices(workdir / "choices.json"),

@@ -44,6 +44,6 @@ class Report(_Record):
     versions: dict[str, str]
     """Of what the run was computed with."""
     digests: dict[str, str]
-    """sha256 of the `recipe`, of the `data`, and of the teacher's `weights` if these were given."""
+    """sha256 of the `recipe`, the `data`, the teacher's `weights` and other files, by name."""
     recipe: dict[str, Any]
     """The recipe with all its defaults."""

@@ -181,7 +181,7 @@ def test_the_initial_weights_depend_on_the_seed_alone(name):
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
-@pytest.mark.parametrize("label", [*MODELS, "plain6", "wrn_10_1"])
+@pytest.mark.parametrize("label", [*OURS, "plain6", "wrn_10_1"])
 def test_networks_train_on_small_images_and_where_there_are_no_numbers(label):
     """The meta device stands for every device that is only tried out."""
     for network, device in (

@@ -27,6 +27,7 @@ from api.routes import (
     audit,
     catalog,
     clone,
+    estimate,
     events,
     health,
     jobs,
@@ -56,6 +57,7 @@ _KEY_SCHEME: Final = {
     "description": "An API key, `shk_…`; asked for once there is one.",
 }
 _ROUTERS: Final = (
+    estimate,
     jobs,
     verbs,
     clone,

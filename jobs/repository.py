@@ -1,11 +1,11 @@
 """The repository: everything that can be asked of the ledger, and everything that can be told.
 
-It is put together from one file for each voice, and all SQL is in these:
-`journal` (how anything is written), `story` (what happened), `leases` (a worker at work), `curves`
-(what it tells of curves), `endings` (how attempts end), `sweeping` (what anybody may do), `listing`
-(what is found how), `verbs` (what clients want), `retention` (what is kept no more), `projects` and
-`keyring` (who may), `audit` (who did), `operations` (what operators ask for); new jobs come in
-here.
+It is put together from one file for each voice, and all SQL is in these: `journal` (how anything is
+written), `story` (what happened), `leases` (a worker at work), `curves` (what it tells of curves),
+`endings` (how attempts end), `sweeping` (what anybody may do), `listing` (what is found how),
+`experience` (what earlier jobs tell), `verbs` (what clients want), `retention` (what is kept no
+more), `projects` and `keyring` (who may), `audit` (who did), `operations` (what operators ask for);
+new jobs come in here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import select
 
 from jobs.audit import Audit
+from jobs.experience import Experience
 from jobs.intake import store
 from jobs.keyed import ROWS, JobRow
 from jobs.keyring import Keyring
@@ -30,7 +31,9 @@ from jobs.tombstones import missing
 from jobs.verbs import Verbs
 
 
-class Repository(Leases, Sweeping, Listing, Verbs, Retention, Keyring, Audit, Operations):
+class Repository(
+    Leases, Sweeping, Listing, Experience, Verbs, Retention, Keyring, Audit, Operations
+):
     """The ledger inside one transaction; it never commits, the transaction's owner does."""
 
     def add(

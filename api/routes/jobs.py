@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from api import telling, views
 from api.answers import problems, send, send_content, unless_known
 from api.bodies import Body
-from api.checks import affordable, checked, labels_of
+from api.checks import labels_of
 from api.dependencies import JobId, Ledger, SentBody, Visit
 from api.downloads import matches
 from api.examples import SUBMIT_BODY
 from api.pagination import decode, encode
 from api.schemas import Job, JobStatus, JobSummary, ListBody
+from api.specs import spec_of
 from api.submitting import DryRun, IdempotencyKey, created, store_once
-from jobs.database import Written
-from jobs.familiar import read_familiar
 from jobs.ids import JOB_ID
-from jobs.spec import LOOKED_THROUGH, JobSpec
 from jobs.states import Status
 from jobs.submission import Submission
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MAX_WAIT_SECONDS: Final = 60
-INLINE_BYTES: Final = 8_192
-"""Largest JSON body that is read where it arrives; a spec has some hundred bytes."""
 _WAIT: Final = re.compile(r"(?:^|[,;]\s*)wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
-_Read = tuple[JobSpec, dict[str, Any], Written | None]
-"""A spec, as it was sent, and its recipe as JSON where that is known."""
 Text = Annotated[str | None, Query(max_length=200)]
 
 
@@ -60,13 +53,13 @@ async def submit_job(
     """Store a job; a worker trains it as soon as one is free."""
     if not dry_run:
         return await submit(visit, body, idempotency_key)
-    spec, sent, _ = await _spec_of(visit, body)
+    spec, sent, _ = await spec_of(visit, body)
     return send(DryRun(spec=sent, recipe=spec.recipe().model_dump(mode="json")))
 
 
 async def submit(visit: Visit, body: Body, idempotency_key: str | None) -> Response:
     """Store what a body says, once for each key, and tell the job."""
-    spec, sent, recipe = await _spec_of(visit, body)
+    spec, sent, recipe = await spec_of(visit, body)
 
     async def make(
         *, idempotency_key: str | None = None, body_sha256: str | None = None
@@ -76,24 +69,6 @@ async def submit(visit: Visit, body: Body, idempotency_key: str | None) -> Respo
         )
 
     return await store_once(visit, idempotency_key, sent, make)
-
-
-async def _spec_of(visit: Visit, body: Body) -> _Read:
-    if len(body.content) > INLINE_BYTES or not body.is_json:
-        # Other requests must not wait for it.
-        read = await run_in_threadpool(_read_spec, body)
-    else:
-        read = _read_spec(body)
-    affordable(read[0], visit.settings)
-    return read
-
-
-def _read_spec(body: Body) -> _Read:
-    document = body.document()
-    sent = cast("dict[str, Any]", document)
-    if known := read_familiar(document):
-        return known.spec, sent, known.recipe
-    return checked(JobSpec, document, LOOKED_THROUGH), sent, None
 
 
 @router.get(

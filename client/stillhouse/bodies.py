@@ -168,6 +168,17 @@ class Validation(TypedDict):
     recipe: dict[str, Any]
 
 
+class Estimate(TypedDict):
+    """What a job would take, at least."""
+
+    networks: list[dict[str, Any]]
+    steps: int
+    memory_bytes: int
+    disk_bytes: int
+    seconds: dict[str, float] | None
+    waiting: int
+
+
 class Attempt(TypedDict):
     """One claim of a job by one worker."""
 

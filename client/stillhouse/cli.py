@@ -12,6 +12,7 @@ from stillhouse import exits
 from stillhouse.commands.access import audit, keys, projects, whoami
 from stillhouse.commands.catalogue import methods
 from stillhouse.commands.doctor import doctor
+from stillhouse.commands.estimate import estimate
 from stillhouse.commands.files import download, report
 from stillhouse.commands.jobs import list_jobs, show
 from stillhouse.commands.logs import logs
@@ -38,6 +39,7 @@ app.command(rich_help_panel="Server")(up)
 app.command(rich_help_panel="Server")(doctor)
 app.add_typer(workers, name="workers", rich_help_panel="Server")
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(submit)
+app.command(rich_help_panel="Jobs")(estimate)
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(watch)
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(wait)
 app.command("list", rich_help_panel="Jobs")(list_jobs)

@@ -22,6 +22,7 @@ from stillhouse.bodies import (
     Attempt,
     AttemptPage,
     EntryPage,
+    Estimate,
     EventBody,
     EventPage,
     Filters,
@@ -132,6 +133,16 @@ class Client(Verbs):
         # A key makes the repetition of this POST allowed; a dry run stores nothing under it.
         key = {"Idempotency-Key": str(uuid.uuid4())}
         return cast("Validation", self._post("/v1/jobs?dry_run=true", spec, key))
+
+    def estimate(self, spec: Mapping[str, Any]) -> Estimate:
+        """What a job would take: sizes, memory, disk, and time as earlier jobs took it.
+
+        Raises:
+            ApiError: the spec is refused (422), exactly as `submit` would refuse it.
+        """
+        # A key makes the repetition of this POST allowed; nothing is stored under it.
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        return cast("Estimate", self._post("/v1/jobs/estimate", spec, key))
 
     def get(self, job_id: str) -> Job:
         """One job as it is now."""

@@ -177,6 +177,18 @@ def test_download_and_report(cli: Cli, client: Client, worker: Worker, tmp_path:
     assert cli("report", job_id, "--json").json["job"] == job_id
 
 
+def test_an_estimate_is_told(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "spec.json"
+    file.write_text(json.dumps(SPEC))
+    said = cli("estimate", str(file), "--set", "seeds=[0,1]")
+    assert said.code == 0
+    assert "parameters" in said.out
+    assert "no job like it" in said.out
+    assert cli("estimate", str(file), "--json").json["steps"] > 0
+    refused = cli("estimate", str(file), "--set", "student=nobody", "--json")
+    assert (refused.code, refused.json["error"]["status"]) == (2, 422)
+
+
 def test_methods_are_listed_and_shown(cli: Cli) -> None:
     listed = cli("methods", "--json").json
     assert {"kd", "dkd"} <= {entry["name"] for entry in listed}

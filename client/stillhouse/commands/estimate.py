@@ -1,0 +1,61 @@
+"""estimate: what a job would take."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from stillhouse.bodies import Estimate
+from stillhouse.options import AsJson, Url, connect
+from stillhouse.output import Output
+from stillhouse.spec import read_spec
+from stillhouse.words import duration, size
+
+
+def estimate(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="YAML or JSON; - reads it from standard input.")
+    ],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change the spec first. Repeatable."),
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a job would take at least, and how long earlier ones like it took.
+
+    Nothing is submitted. A spec that would be refused is refused here, with the same words.
+    """
+    output = Output(as_json=as_json)
+    spec = read_spec(file, changes or ())
+    with connect(url) as client:
+        told = client.estimate(spec)
+    output.plain(told, "\n".join(_lines(told)))
+
+
+def _lines(told: Estimate) -> list[str]:
+    lines = [
+        f"{network['pointer']:<16} {_number(network['parameters'])} parameters"
+        for network in told["networks"]
+    ]
+    lines += [
+        f"{'steps':<16} {told['steps']:,} in all trainings",
+        f"{'memory':<16} {size(told['memory_bytes'])} at least",
+        f"{'disk':<16} {size(told['disk_bytes'])} at least",
+    ]
+    seconds = told["seconds"]
+    if seconds is None:
+        lines.append(f"{'time':<16} unknown: no job like it has succeeded yet")
+    else:
+        low, middle, high = (duration(seconds[key]) for key in ("lowest", "median", "highest"))
+        lines.append(
+            f"{'time':<16} {middle}, {low} to {high} (as {seconds['jobs']:.0f} earlier jobs)"
+        )
+    lines.append(f"{'waiting':<16} {told['waiting']} jobs before it")
+    return lines
+
+
+def _number(parameters: int | None) -> str:
+    return "an unknown number of" if parameters is None else f"{parameters:,}"

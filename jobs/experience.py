@@ -1,0 +1,72 @@
+"""How long earlier jobs took that were like one that is asked about."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from sqlalchemy import select
+
+from jobs.journal import Journal
+from jobs.states import Status
+from jobs.tables import Event, Job
+from kdcore.recipe import Recipe
+
+LOOK = 50
+"""Newest jobs of the same pair that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds that an optimiser step took, over earlier jobs."""
+
+    jobs: int
+    lowest: float
+    median: float
+    highest: float
+
+
+class Experience(Journal):
+    """What succeeded jobs tell about the next one."""
+
+    def pace(self, recipe: Recipe) -> Pace | None:
+        """Return how fast jobs were with the same networks, data and batches; None without any."""
+        found = [*self._paces(recipe)]
+        if not found:
+            return None
+        return Pace(len(found), min(found), median(found), max(found))
+
+    def _paces(self, recipe: Recipe) -> Iterator[float]:
+        rows = select(Job.id, Job.recipe).where(
+            Job.status == Status.SUCCEEDED.value,
+            Job.teacher == recipe.teacher.model.name,
+            Job.student == recipe.student.model.name,
+        )
+        if self._project is not None:
+            rows = rows.where(Job.project == self._project)
+        likeness = _likeness(recipe.model_dump(mode="json"))
+        jobs = self._session.execute(rows.order_by(Job.id.desc()).limit(LOOK)).all()
+        alike = [job_id for job_id, other in jobs if _likeness(other) == likeness]
+        ended = select(Event.job_id, Event.data).where(
+            Event.job_id.in_(alike), Event.type == "stage.finished"
+        )
+        spent: dict[str, tuple[float, int]] = {}
+        for job_id, data in self._session.execute(ended):
+            if not data.get("reused"):
+                seconds, steps = spent.get(job_id, (0.0, 0))
+                spent[job_id] = seconds + data["seconds"], steps + data["step"]
+        yield from (seconds / steps for seconds, steps in spent.values() if steps)
+
+
+def _likeness(recipe: dict[str, Any]) -> object:
+    """Return what makes the steps of two jobs comparable."""
+    method: dict[str, Any] = recipe["method"] or {}
+    training = recipe["training"]
+    return (
+        recipe["teacher"]["model"],
+        recipe["student"]["model"],
+        recipe["data"]["name"],
+        method.get("name"),
+        training["per_device_train_batch_size"],
+        recipe["runtime"],
+    )

@@ -74,7 +74,7 @@ class House:
     def start_warm(self) -> subprocess.Popen[bytes]:
         """Start a worker and wait until its nursery is ready."""
         worker = self.start(warm=True)
-        wait_until(lambda: "the nursery is ready" in self.log(worker), seconds=60)
+        wait_until(lambda: "the nursery is ready" in self.log(worker), seconds=180)
         return worker
 
     def log(self, process: subprocess.Popen[bytes]) -> str:
@@ -104,7 +104,7 @@ class House:
         with self.database.read() as session:
             return Repository(session).get(job_id)
 
-    def wait_for(self, job_id: str, status: str, *, seconds: float = 60) -> Job:
+    def wait_for(self, job_id: str, status: str, *, seconds: float = 180) -> Job:
         """Wait until the job has the status; fail early if it ends otherwise."""
 
         def arrived() -> Job | None:
@@ -124,7 +124,7 @@ class House:
             progress = self.job(job_id).progress or {}
             return progress.get("stage") == stage and progress["step"] >= step
 
-        wait_until(reached, seconds=60)
+        wait_until(reached, seconds=180)
 
     def digest(self, job_id: str) -> str:
         """Return the sha256 of the delivered student."""
@@ -178,7 +178,7 @@ class House:
             process.kill()
             process.wait()
         self.bell.close()
-        wait_until(lambda: not self.trainers(), seconds=5)
+        wait_until(lambda: not self.trainers(), seconds=30)
 
 
 def loads_torch(pid: int) -> bool:
@@ -186,7 +186,7 @@ def loads_torch(pid: int) -> bool:
     return "libtorch" in Path(f"/proc/{pid}/maps").read_text()
 
 
-def terminate(process: subprocess.Popen[bytes], *, seconds: float = 30) -> int:
+def terminate(process: subprocess.Popen[bytes], *, seconds: float = 60) -> int:
     """Ask a process to end, as an operator does, and return its exit code."""
     process.send_signal(signal.SIGTERM)
     return process.wait(seconds)

@@ -4,7 +4,7 @@ WORKDIR /src
 RUN python -m venv /opt/stillhouse
 ENV PATH=/opt/stillhouse/bin:$PATH
 COPY . .
-RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[postgres,s3,otel]"
+RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[data,postgres,s3,otel]"
 
 FROM python:3.12-slim-bookworm
 RUN groupadd --gid 10001 stillhouse \

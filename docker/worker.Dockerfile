@@ -12,7 +12,7 @@ RUN if [ -n "$TORCH_INDEX" ]; then \
         --no-deps --index-url "$TORCH_INDEX" torch; \
     fi
 COPY . .
-RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[train,vision,hub,postgres,s3,otel]"
+RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[train,data,vision,hub,postgres,s3,otel]"
 
 FROM python:3.12-slim-bookworm
 RUN groupadd --gid 10001 stillhouse \

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 import torch
+from pydantic import JsonValue
 from torch import Tensor
 
 from kdcore.arithmetic import as_images
 from kdcore.augment import augmented
 from kdcore.dataset import Augmentation, Dataset, Samples, Source
 from kdcore.errors import DataError
+from kdcore.events import Warned
 from kdcore.mixing import Mix, drawn_mix, mixed
 from kdcore.tensors import HIDDEN
 
@@ -48,6 +51,12 @@ class Corpus:
     """`(1,)` or `(channels,)`: what comes in from beyond the border of an image."""
     fingerprint: str
     """sha256 of all inputs and labels; what is kept for this run is kept for this data."""
+    class_names: tuple[str, ...] = ()
+    """By label, where the classes have names."""
+    preprocessing: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """How a sample becomes the network's input."""
+    warnings: tuple[Warned, ...] = ()
+    """What was met while reading."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -116,11 +125,13 @@ def load_corpus(spec: Dataset, inputs: Path, device: torch.device) -> Corpus:
     source = spec.read(inputs)
     _check(source, spec)
     digest = hashlib.sha256()
-    for part in (source.train, source.test):
-        for tensor in (part.inputs, part.labels):
+    for part in (source.train, source.test, source.validation):
+        for tensor in (part.inputs, part.labels) if part else ():
             digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
             digest.update(tensor.contiguous().numpy().data)  # as it lies, without a copy
-    train, validation = _split(source.train, spec.validation_size)
+    train, validation = source.train, source.validation
+    if validation is None:
+        train, validation = _split(train, spec.validation_size)
     if spec.labelled is not None and spec.labelled > (known := int((train.labels >= 0).sum())):
         raise DataError(
             f"data.labelled asks for {spec.labelled} labels; the training part has {known}",
@@ -133,6 +144,9 @@ def load_corpus(spec: Dataset, inputs: Path, device: torch.device) -> Corpus:
         num_classes=source.num_classes,
         black=torch.tensor(source.black, device=device),
         fingerprint=digest.hexdigest(),
+        class_names=source.class_names,
+        preprocessing=source.preprocessing,
+        warnings=source.warnings,
     )
 
 
@@ -154,33 +168,23 @@ def _split(train: Samples, size: int) -> tuple[Samples, Samples | None]:
 
 
 def _check(source: Source, spec: Dataset) -> None:
-    for part, samples in (("training", source.train), ("test", source.test)):
-        count = len(samples.inputs)
-        if count == 0:
-            raise DataError(f"the {part} part has no samples; at least one is needed")
-        if len(samples.labels) != count:
-            raise DataError(f"the {part} part has {count} samples and {len(samples.labels)} labels")
-        # In pieces: what says whether a number is finite takes as much memory as the numbers.
-        pieces = cast("tuple[Tensor, ...]", samples.inputs.flatten(1).split(_PIECE))
-        broken = ~torch.cat([piece.isfinite().all(1) for piece in pieces])
-        bad = cast("list[int]", broken.nonzero().flatten().tolist())
-        if bad:
+    parts = {"training": source.train, "test": source.test}
+    if source.validation is not None:
+        parts["validation"] = source.validation
+    for part, samples in parts.items():
+        _check_part(part, samples)
+        if source.train.inputs.shape[1:] != samples.inputs.shape[1:]:
             raise DataError(
-                f"{len(bad)} {part} samples hold NaN or infinity, the first at {bad[:_SHOWN]}",
-                hint="remove or repair these samples",
+                f"training samples have shape {tuple(source.train.inputs.shape[1:])}, "
+                f"{part} samples {tuple(samples.inputs.shape[1:])}; they must be equal"
             )
-        lowest = int(samples.labels.min())
-        if lowest < (HIDDEN if part == "training" else 0):
-            raise DataError(
-                f"the {part} part has the label {lowest}; labels count from 0"
-                + (", and -1 says that there is none" if part == "training" else "")
-            )
-    if source.train.inputs.shape[1:] != source.test.inputs.shape[1:]:
+    _check_classes(source.train.labels, [samples.labels for samples in parts.values()])
+    if source.validation is not None and spec.validation_size:
         raise DataError(
-            f"training samples have shape {tuple(source.train.inputs.shape[1:])}, "
-            f"test samples {tuple(source.test.inputs.shape[1:])}; they must be equal"
+            f"found a validation part of {len(source.validation.labels)} samples and "
+            f"data.validation_size {spec.validation_size}; expected one of the two",
+            hint="leave data.validation_size out, or move the samples into the training part",
         )
-    _check_classes(source)
     if spec.validation_size >= len(source.train.labels):
         raise DataError(
             f"data.validation_size is {spec.validation_size}, "
@@ -194,11 +198,34 @@ def _check(source: Source, spec: Dataset) -> None:
         )
 
 
-def _check_classes(source: Source) -> None:
-    named = source.train.labels[source.train.labels != HIDDEN]
+def _check_part(part: str, samples: Samples) -> None:
+    count = len(samples.inputs)
+    if count == 0:
+        raise DataError(f"the {part} part has no samples; at least one is needed")
+    if len(samples.labels) != count:
+        raise DataError(f"the {part} part has {count} samples and {len(samples.labels)} labels")
+    # In pieces: what says whether a number is finite takes as much memory as the numbers.
+    pieces = cast("tuple[Tensor, ...]", samples.inputs.flatten(1).split(_PIECE))
+    broken = ~torch.cat([piece.isfinite().all(1) for piece in pieces])
+    bad = cast("list[int]", broken.nonzero().flatten().tolist())
+    if bad:
+        raise DataError(
+            f"{len(bad)} {part} samples hold NaN or infinity, the first at {bad[:_SHOWN]}",
+            hint="remove or repair these samples",
+        )
+    lowest = int(samples.labels.min())
+    if lowest < (HIDDEN if part == "training" else 0):
+        raise DataError(
+            f"the {part} part has the label {lowest}; labels count from 0"
+            + (", and -1 says that there is none" if part == "training" else "")
+        )
+
+
+def _check_classes(train: Tensor, parts: list[Tensor]) -> None:
+    named = train[train != HIDDEN]
     if bool((named == named[:1]).all()):
         raise DataError("the training labels name fewer than two classes; that is nothing to learn")
-    labels = torch.cat([source.train.labels, source.test.labels])
+    labels = torch.cat(parts)
     known = cast("Tensor", labels[labels != HIDDEN].unique())
     highest, present = int(labels.max()), len(known)
     if highest >= _MAX_CLASSES or highest + 1 > _MAX_GAP * present:

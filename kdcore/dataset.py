@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, JsonValue, Tag
 
 from kdcore.entry import Entry, Record
+from kdcore.events import Warned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,6 +87,10 @@ class Dataset(Entry):
         """Return the training samples, those for validation among them, if known before reading."""
         return None
 
+    def may_validate(self) -> bool:
+        """Return whether there are validation samples, or may be: files tell when they are read."""
+        return self.validation_size > 0
+
     def read(self, inputs: Path) -> Source:
         """Read the data, files being looked for under the folder `inputs`.
 
@@ -106,10 +112,18 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What an entry reads: a training and a test part, not checked yet."""
+    """What an entry reads, not checked yet."""
 
     train: Samples
     test: Samples
     num_classes: int
     black: tuple[float, ...] = (0.0,)
     """What comes in from beyond the border of an image, one value for all channels or one each."""
+    validation: Samples | None = None
+    """The data's own; it takes the place of `validation_size`."""
+    class_names: tuple[str, ...] = ()
+    """By label, where the classes have names."""
+    preprocessing: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    """How a sample becomes the network's input; it is delivered with the student."""
+    warnings: tuple[Warned, ...] = ()
+    """What was met while reading, and is probably not meant."""

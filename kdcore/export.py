@@ -6,12 +6,13 @@ import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from pydantic import JsonValue
 from torch import Tensor, nn
 
 from kdcore.errors import ExportError
@@ -53,6 +54,8 @@ class Delivery:
     samples: Tensor
     """`(N, *shape)`: the exported forms are compared on some of these."""
     num_classes: int
+    class_names: tuple[str, ...]
+    preprocessing: Mapping[str, JsonValue]
     scores: dict[str, Any]
     """Test scores by stage."""
 
@@ -144,6 +147,8 @@ def _config(delivery: Delivery, difference: float | None) -> dict[str, Any]:
         "model": delivery.model.delivered().model_dump(mode="json"),
         "input_shape": list(delivery.samples.shape[1:]),
         "num_classes": delivery.num_classes,
+        "class_names": list(delivery.class_names),
+        "preprocessing": dict(delivery.preprocessing),
         "data": delivery.recipe.data.model_dump(mode="json"),
         "seed": delivery.seed,
         "onnx_largest_difference": difference,

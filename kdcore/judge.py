@@ -113,6 +113,8 @@ def delivery(run: Run, verdict: Verdict) -> Delivery:
         assistants=[run.networks[name] for name in assistants],
         samples=run.corpus.test.inputs,
         num_classes=run.corpus.num_classes,
+        class_names=run.corpus.class_names,
+        preprocessing=run.corpus.preprocessing,
         scores=run.scores,
     )
 

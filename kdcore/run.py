@@ -25,6 +25,7 @@ from kdcore.path import TEACHER
 from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
 from kdcore.runtime import Threads, prepare
+from kdcore.sense import check_without_validation
 from kdcore.sides import located, models_in
 from kdcore.teacher_cache.archive import Archive, Frozen, Part
 from kdcore.teacher_cache.shelf import Shelf
@@ -142,6 +143,8 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
         write_file(began_with, str(threads.number).encode())
     shape, classes = corpus.input_shape, corpus.num_classes
     recipe.check_fit((shape, classes), measure=measured)
+    if corpus.validation is None and recipe.data.may_validate():
+        check_without_validation(recipe)
     plan = plan_stages(recipe, corpus)
     for stage in plan:
         # Who it learns from changes the labels, and not which samples there are.
@@ -178,6 +181,7 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
 
 def cautions(run: Run) -> Iterator[Warned]:
     """Warn of what is allowed, and probably not meant."""
+    yield from run.corpus.warnings
     yield from run.threads.cautions()
     yield from run.archive.damage()
     sizes = {stage.name: _parameters(stage, run.corpus) for stage in run.plan}

@@ -168,11 +168,13 @@ def assistants_learn(_: Recipe, legs: Sequence[Leg]) -> None:
             )
 
 
-def midpoint_is_known(recipe: Recipe, legs: Sequence[Leg]) -> None:
+def midpoint_is_known(
+    recipe: Recipe, legs: Sequence[Leg], *, validated: bool | None = None
+) -> None:
     """Refuse a choice by accuracy where the accuracies are not measured."""
     if all(leg.link.teachers != "nearest_midpoint" for leg in legs):
         return
-    if not recipe.data.validation_size:
+    if not (recipe.data.may_validate() if validated is None else validated):
         raise RecipeError(
             "found an assistant to be chosen by its accuracy, and no validation samples to measure "
             "it on; expected data.validation_size above 0",
@@ -188,9 +190,11 @@ def midpoint_is_known(recipe: Recipe, legs: Sequence[Leg]) -> None:
         )
 
 
-def best_is_measured(recipe: Recipe) -> None:
+def best_is_measured(recipe: Recipe, *, validated: bool | None = None) -> None:
     """Refuse to keep the best weights where nothing is measured on the way."""
-    if recipe.training.load_best_model_at_end and not recipe.data.validation_size:
+    if not recipe.training.load_best_model_at_end:
+        return
+    if not (recipe.data.may_validate() if validated is None else validated):
         raise RecipeError(
             "found load_best_model_at_end but no validation samples; "
             "expected data.validation_size above 0",
@@ -198,11 +202,21 @@ def best_is_measured(recipe: Recipe) -> None:
         )
 
 
+def check_without_validation(recipe: Recipe) -> None:
+    """Refuse what needs validation samples, now that the data is read and has none.
+
+    Raises:
+        RecipeError: the recipe selects by accuracy.
+    """
+    best_is_measured(recipe, validated=False)
+    midpoint_is_known(recipe, recipe.route(), validated=False)
+
+
 def pauses_are_few(recipe: Recipe) -> None:
     """Refuse trainings that would mostly save, or tell what they measure."""
     for work in trainings(recipe):
         pauses = {"save_steps": work.training.save_steps}
-        if recipe.data.validation_size and work.training.eval_steps:
+        if recipe.data.may_validate() and work.training.eval_steps:
             pauses["eval_steps"] = work.training.eval_steps
         for name, every in pauses.items():
             if work.times and work.steps // every > MOST_PAUSES:

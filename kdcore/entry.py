@@ -7,7 +7,6 @@ other edit.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
@@ -39,16 +38,6 @@ class Entry(Record):
 
     known: ClassVar[Mapping[str, Mapping[str, JsonValue]]] = {}
     """Settings that have a name of their own in the field, such as `resnet56`."""
-
-    def label(self) -> str:
-        """Return the name that the field has for these settings, or the entry's own."""
-        return next((label for label, known in _known(type(self)) if self == known), self.name)
-
-
-@functools.cache
-def _known(entry: type[Entry]) -> list[tuple[str, Entry]]:
-    """Return the settings that have names, read once: every spec is compared with them."""
-    return [(label, entry.model_validate(fields)) for label, fields in entry.known.items()]
 
 
 E = TypeVar("E", bound=Entry)

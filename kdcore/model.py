@@ -6,6 +6,7 @@ whatever another library builds: its layers are named by their paths, and known 
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -73,6 +74,12 @@ def linear_parameters(inputs: int, outputs: int) -> int:
     return (inputs + 1) * outputs
 
 
+@functools.cache
+def _known(model: type[Model]) -> list[tuple[str, Model]]:
+    """Return the settings that have names, read once: every spec is compared with them."""
+    return [(label, model.model_validate(fields)) for label, fields in model.known.items()]
+
+
 class Model(Entry):
     """One architecture with its sizes."""
 
@@ -103,6 +110,10 @@ class Model(Entry):
     def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
         """Return Python that opens a delivered `student` by the library it is from, if by any."""
         return ""
+
+    def label(self) -> str:
+        """Return the name that the field has for these settings, or the entry's own."""
+        return next((label for label, known in _known(type(self)) if self == known), self.name)
 
     def build(self, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         """Return a network from `(B, *input_shape)` to logits `(B, num_classes)`.

@@ -97,7 +97,7 @@ def test_the_digest_is_of_what_is_computed():
         (
             {"data": "mnist"},
             "/data",
-            "expected one of arrays, cifar10, cifar100, digits, image_folder, synthetic",
+            "expected one of arrays, cifar10, cifar100, digits, image_folder, synthetic, table",
         ),
         (
             {"student": {"model": {"name": "mlp", "hidden": [10**7]}}},

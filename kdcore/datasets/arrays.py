@@ -1,4 +1,4 @@
-"""Arrays in a NumPy `.npz` file.
+"""Arrays in a NumPy `.npz` file, or in a `.safetensors` file.
 
 Formula
     x_train, y_train, x_test, y_test; bytes are divided by 255, floats taken as they are
@@ -6,16 +6,16 @@ Shapes
     x (N, channels, H, W) or (N, D), uint8 or floating; y (N,) integers in [0, C), -1 for "no label"
     (training only)
 Paper
-    The file format is NumPy's. doi:10.1038/s41586-020-2649-2
+    The first file format is NumPy's. doi:10.1038/s41586-020-2649-2
 Source
-    numpy.load with pickles refused
+    numpy.load with pickles refused; huggingface/safetensors, bindings/python (its NumPy reader)
 """
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kdcore.dataset import Dataset, Samples, Source
 from kdcore.errors import DataError
@@ -30,11 +30,11 @@ KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 class Arrays(Dataset):
-    """Images or vectors in one `.npz` file."""
+    """Images or vectors in one `.npz` or `.safetensors` file."""
 
     name: Literal["arrays"] = "arrays"
     path: InputPath
-    """The `.npz` file, relative to the inputs folder."""
+    """The `.npz` or `.safetensors` file, relative to the inputs folder."""
 
     def read(self, inputs: Path) -> Source:
         """Read the four arrays."""
@@ -64,23 +64,53 @@ class Arrays(Dataset):
 
 
 def _load(file: Path, shown: str) -> dict[str, NDArray[np.generic]]:
+    if file.suffix.lower() == ".safetensors":
+        return _load_safetensors(file, shown)
+    return _load_npz(file, shown)
+
+
+def _load_npz(file: Path, shown: str) -> dict[str, NDArray[np.generic]]:
     import numpy as np
 
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            names = [str(name) for name in archive.files]
-            if missing := [key for key in KEYS if key not in names]:
-                raise DataError(
-                    f"{shown}: no array {', '.join(missing)}; found {', '.join(names) or 'none'}",
-                    hint=f"save all of {', '.join(KEYS)} with numpy.savez",
-                )
+            _check_keys([str(name) for name in archive.files], shown, "numpy.savez")
             return {key: archive[key] for key in KEYS}
     except FileNotFoundError:
-        raise DataError(
-            f"{shown}: no such file in the inputs folder", hint="put the .npz file there"
-        ) from None
+        raise _no_file(shown) from None
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{shown}: not a readable .npz file ({error})",
             hint="save arrays of numbers with numpy.savez; pickled objects are refused",
         ) from None
+
+
+def _load_safetensors(file: Path, shown: str) -> dict[str, NDArray[np.generic]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not file.is_file():
+        raise _no_file(shown)
+    saver = "safetensors.numpy.save_file"
+    try:
+        opened: Any = safe_open(file, framework="numpy")
+        with opened as archive:
+            _check_keys(list(archive.keys()), shown, saver)
+            return {key: archive.get_tensor(key) for key in KEYS}
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        # bfloat16 and float8, which NumPy has not, end here as well.
+        raise DataError(
+            f"{shown}: not a readable .safetensors file ({error})",
+            hint=f"save arrays of types that NumPy has, such as float32, with {saver}",
+        ) from None
+
+
+def _check_keys(names: list[str], shown: str, saver: str) -> None:
+    if missing := [key for key in KEYS if key not in names]:
+        raise DataError(
+            f"{shown}: no array {', '.join(missing)}; found {', '.join(names) or 'none'}",
+            hint=f"save all of {', '.join(KEYS)} with {saver}",
+        )
+
+
+def _no_file(shown: str) -> DataError:
+    return DataError(f"{shown}: no such file in the inputs folder", hint="put the file there")

@@ -38,7 +38,7 @@ def examine(  # noqa: PLR0913  # what is compared, by name
     networks = {"teacher": teacher, "student": student}
     if seed in baselines:
         networks["baseline"] = baselines[seed]
-    called = [*names] or [str(label) for label in range(teacher.shape[1])]
+    called = [*names, *map(str, range(len(names), teacher.shape[1]))]
     right = teacher.argmax(1) == labels, student.argmax(1) == labels
     return Quality(
         seed=seed,

@@ -145,6 +145,7 @@ def _report(run: Run, verdict: Verdict, seed: int) -> Report:
                 if stage.role == "baseline"
             },
             seed=seed,
+            names=run.corpus.class_names,
         ),
         stages=[
             StageTold(

@@ -147,7 +147,7 @@ def test_yaml_that_cannot_be_read_or_unfolds_is_refused(text):
 
 
 def test_a_name_is_text_in_the_report():
-    from kdcore.report import _plain
+    from kdcore.reporting.markdown import _plain
 
     assert _plain("# <b>[x](y)") == r"\# \<b\>\[x\](y)"
 

@@ -13,7 +13,7 @@ class NetworkSize(Body):
     pointer: str
     """JSON pointer to the part of the spec that describes it."""
     parameters: int | None
-    """None where only a worker can know, which builds it."""
+    """None where only a worker can know, which reads the data and builds it."""
 
 
 class Seconds(Body):

@@ -41,12 +41,14 @@ def _estimate(visit: Visit, spec: JobSpec) -> Estimate:
         pace = repository.pace(spec)
         waiting = repository.counts().get(Status.QUEUED, 0)
     extent = spec.extent
-    foreign = {"/teacher/model": spec.teacher.model, "/student/model": spec.student.model}
+    has_form = spec.data.form() is not None
+    networks = {"/teacher/model": spec.teacher.model, "/student/model": spec.student.model}
+    foreign = {pointer for pointer, model in networks.items() if model.foreign}
     return Estimate(
         networks=[
             NetworkSize(
                 pointer=pointer,
-                parameters=None if pointer in foreign and foreign[pointer].foreign else parameters,
+                parameters=parameters if has_form and pointer not in foreign else None,
             )
             for pointer, parameters in extent.parameters
         ],

@@ -40,6 +40,13 @@ def test_a_network_of_another_library_has_no_number_yet(client: TestClient) -> N
     }
 
 
+def test_data_that_is_not_read_yet_leaves_sizes_open(client: TestClient) -> None:
+    data = {"name": "image_folder", "path": "photos.zip", "image_size": 32}
+    told = client.post("/v1/jobs/estimate", json={**SPEC, "data": data}).json()
+    assert [one["parameters"] for one in told["networks"]] == [None, None]
+    assert told["memory_bytes"] > 0
+
+
 def test_the_time_is_that_of_jobs_like_it(
     client: TestClient, submit: Submit, worker: StageWorker
 ) -> None:

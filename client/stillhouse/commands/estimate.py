@@ -50,9 +50,9 @@ def _lines(told: Estimate) -> list[str]:
         lines.append(f"{'time':<16} unknown: no job like it has succeeded yet")
     else:
         low, middle, high = (duration(seconds[key]) for key in ("lowest", "median", "highest"))
-        lines.append(
-            f"{'time':<16} {middle}, {low} to {high} (as {seconds['jobs']:.0f} earlier jobs)"
-        )
+        number = seconds["jobs"]
+        earlier = "one earlier job" if number == 1 else f"{number:.0f} earlier jobs"
+        lines.append(f"{'time':<16} {middle}, {low} to {high} (as {earlier} took)")
     lines.append(f"{'waiting':<16} {told['waiting']} jobs before it")
     return lines
 

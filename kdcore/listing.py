@@ -44,20 +44,13 @@ def _told(whose: str, model: Model, shape: tuple[int, ...], classes: int) -> Ite
     shapes = shapes_of(network, shape)
     usual = _usual(shapes, whose)
     taken = f"inputs {_size(shape)}, {classes} classes"
-    yield f"{whose}: {_called(model)}, {taken}, {count_parameters(network):,} parameters"
+    yield f"{whose}: {model.label()}, {taken}, {count_parameters(network):,} parameters"
     width = max(map(len, shapes))
     for name, size in shapes.items():
         line = (
             f"{usual.get(name, ' ')} {name:{width}}  {_size(size):>14}  {_numbers(network, name)}"
         )
         yield f"  {line}".rstrip()
-
-
-def _called(model: Model) -> str:
-    """Return a model's name, with that of the architecture or file where it has one."""
-    fields = model.model_dump()
-    more = fields.get("architecture") or fields.get("path")
-    return f"{model.label()} {more}" if more else model.label()
 
 
 def _usual(shapes: Shapes, whose: str) -> dict[str, str]:

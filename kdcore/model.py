@@ -169,6 +169,11 @@ class Foreign(Model):
 
     foreign = True
 
+    def label(self) -> str:
+        """Return its library's name, with that of the architecture or file where it has one."""
+        fields = self.model_dump(include={"architecture", "path"})
+        return " ".join([self.name, *map(str, fields.values())])
+
     def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> Shapes | None:
         """Return None.
 

@@ -31,6 +31,7 @@ from jobs.database import Database, migrate
 from jobs.intake import store_all
 from jobs.keys import Scope, digest, new_key
 from jobs.moments import clock
+from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.spec import JobSpec
 from jobs.stores import open_store
@@ -75,6 +76,8 @@ class Contract:
                     created_at=clock(),
                 )
             )
+            # As the app's own sweeper would at its next turn: without it the house is not ready.
+            Repository(session).note_sweep("tests")
 
     def jobs(self) -> list[dict[str, str]]:
         """Return what paths may name: a job that runs, one that ended, one that waits."""

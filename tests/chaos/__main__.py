@@ -80,6 +80,9 @@ def _live_through(house: Town, told: Told, asked: argparse.Namespace) -> None:
     told.seconds = time.monotonic() - began
     house.keep(all_of_it=True)
     house.stream.stop()
+    # A server that came up while its database was away has ended again, and must be started anew.
+    while not house.stream.has_stopped(0.2):
+        house.keep()
     print(f"quiet again after {told.seconds:.0f} s", flush=True)
     deadline = time.monotonic() + asked.settle
     open_jobs = list(house.stream.accepted)

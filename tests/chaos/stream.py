@@ -80,8 +80,12 @@ class Stream:
     def stop(self) -> None:
         """Submit no more; what is on its way is submitted still."""
         self._stopped.set()
+
+    def has_stopped(self, seconds: float) -> bool:
+        """Wait for so long, and say whether nothing is on its way any more."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(seconds)
+        return self._thread is None or not self._thread.is_alive()
 
     def _run(self) -> None:
         number = 0

@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from jobs.journal import Journal
+from jobs.listing import Listing
 from jobs.states import Status
 from jobs.tables import Event, Job
 from kdcore.recipe import Recipe
 
 LOOK = 50
-"""Newest jobs of the same pair that are looked at."""
+"""Newest jobs of the same pair that are looked at; `Listing` bounds the search for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Pace:
     highest: float
 
 
-class Experience(Journal):
+class Experience(Listing):
     """What succeeded jobs tell about the next one."""
 
     def pace(self, recipe: Recipe) -> Pace | None:
@@ -37,16 +37,16 @@ class Experience(Journal):
         return Pace(len(found), min(found), median(found), max(found))
 
     def _paces(self, recipe: Recipe) -> Iterator[float]:
-        rows = select(Job.id, Job.recipe).where(
-            Job.status == Status.SUCCEEDED.value,
-            Job.teacher == recipe.teacher.model.name,
-            Job.student == recipe.student.model.name,
+        page = self.list(
+            status=[Status.SUCCEEDED],
+            teacher=recipe.teacher.model.name,
+            student=recipe.student.model.name,
+            limit=LOOK,
         )
-        if self._project is not None:
-            rows = rows.where(Job.project == self._project)
+        ids = [job.id for job in page.items]
         likeness = _likeness(recipe.model_dump(mode="json"))
-        jobs = self._session.execute(rows.order_by(Job.id.desc()).limit(LOOK)).all()
-        alike = [job_id for job_id, other in jobs if _likeness(other) == likeness]
+        recipes = self._session.execute(select(Job.id, Job.recipe).where(Job.id.in_(ids)))
+        alike = [job_id for job_id, other in recipes if _likeness(other) == likeness]
         ended = select(Event.job_id, Event.data).where(
             Event.job_id.in_(alike), Event.type == "stage.finished"
         )

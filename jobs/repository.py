@@ -19,7 +19,6 @@ from jobs.intake import store
 from jobs.keyed import ROWS, JobRow
 from jobs.keyring import Keyring
 from jobs.leases import Leases
-from jobs.listing import Listing
 from jobs.operations import Operations
 from jobs.retention import Retention
 from jobs.spec import JobSpec
@@ -31,9 +30,7 @@ from jobs.tombstones import missing
 from jobs.verbs import Verbs
 
 
-class Repository(
-    Leases, Sweeping, Listing, Experience, Verbs, Retention, Keyring, Audit, Operations
-):
+class Repository(Leases, Sweeping, Experience, Verbs, Retention, Keyring, Audit, Operations):
     """The ledger inside one transaction; it never commits, the transaction's owner does."""
 
     def add(

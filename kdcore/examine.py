@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -10,7 +11,6 @@ import torch
 from torch import Tensor
 
 from kdcore.dataset import Samples
-from kdcore.pictures import png
 from kdcore.quality import Bin, Calibration, ClassScore, Disagreement, Quality
 
 _BINS: Final = 15
@@ -144,6 +144,8 @@ def _disagreements(
 
 def picture(sample: Tensor) -> str | None:
     """Return one image `(1 or 3, H, W)` as a PNG in base64; None for what is no image."""
+    from PIL import Image
+
     if sample.dim() != _IMAGE_DIMENSIONS or sample.shape[0] not in {1, _IMAGE_DIMENSIONS}:
         return None
     if max(sample.shape[1:]) > _LARGEST_SIDE:
@@ -151,9 +153,10 @@ def picture(sample: Tensor) -> str | None:
         sample = torch.nn.functional.adaptive_avg_pool2d(sample.float(), (height, width))
     low, high = sample.min(), sample.max()
     scaled = (sample - low) / (high - low).clamp(min=1e-12) * 255
-    channels, height, width = scaled.shape
-    values = scaled.round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy().tobytes()
-    return base64.b64encode(png(values, width, height, channels)).decode()
+    values = scaled.round().to(torch.uint8).permute(1, 2, 0).squeeze(2).cpu().numpy()
+    content = io.BytesIO()
+    Image.fromarray(values).save(content, "PNG")
+    return base64.b64encode(content.getvalue()).decode()
 
 
 def _list(values: Tensor) -> list[float]:

@@ -73,7 +73,7 @@ Column = Numeric | Categorical
 def fit_columns(table: Table, rows: Sequence[int], features: Sequence[str]) -> list[Column]:
     """Fit the columns `features` on the training `rows`.
 
-    A column whose every value is a number is numeric; others are text.
+    A column is numeric where more than half of its values are numbers; others are text.
 
     Raises:
         DataError: a value is no finite number, or there are too many different texts.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from kdcore.errors import DataError
+from kdcore.errors import DataError, ExtraMissingError
 
 Cell = str | float | None
 """Text, a number, or nothing."""
@@ -48,6 +48,7 @@ def read_table(inputs: Path, path: str) -> Table:
 
     Raises:
         DataError: there is none, or a row is not as it should be; the row is named by its line.
+        ExtraMissingError: it is Parquet, and pyarrow is not installed.
     """
     kind = Path(path).suffix.lower()
     readers: dict[str, Callable[[Path, str], Table]] = {
@@ -116,7 +117,7 @@ def _read_csv(file: Path, shown: str) -> Table:
             if len(row) != len(names):
                 raise DataError(
                     f"{shown}, line {line}: found {len(row)} values; expected {len(names)}, "
-                    f"one for each of {_listed(names)}",
+                    f"one for each of {listed(names)}",
                     hint="put values with commas into double quotes",
                 )
             _check_size(len(lines), len(names), shown)
@@ -129,7 +130,7 @@ def _read_csv(file: Path, shown: str) -> Table:
 
 
 def _cell(text: str) -> Cell:
-    """Return a number where the text is one; columns decide later what they are."""
+    """Return what a cell says; columns decide later whether their texts are numbers."""
     text = text.strip()
     return None if text.lower() in _MISSING else text
 
@@ -146,8 +147,8 @@ def _read_jsonl(file: Path, shown: str) -> Table:
             columns = {name: [] for name in row}
         if new := [name for name in row if name not in columns]:
             raise DataError(
-                f"{shown}, line {line}: found {_listed(new)}, which the first row has not; "
-                f"expected {_listed(list(columns))}",
+                f"{shown}, line {line}: found {listed(new)}, which the first row has not; "
+                f"expected {listed(list(columns))}",
                 hint="give every row the same keys, with null for what is missing",
             )
         _check_size(len(lines), len(columns), shown)
@@ -178,7 +179,7 @@ def _read_parquet(file: Path, shown: str) -> Table:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ModuleNotFoundError:
-        raise DataError(
+        raise ExtraMissingError(
             f"{shown}: Parquet is read by pyarrow, which is not installed",
             hint="pip install 'stillhouse-server[data]', or save the table as CSV",
         ) from None
@@ -254,9 +255,7 @@ def _check_names(names: list[str], shown: str) -> None:
             hint="the first line of a CSV names the columns",
         )
     if twice:
-        raise DataError(
-            f"{shown}: found {_listed(twice)} more than once; expected one of each name"
-        )
+        raise DataError(f"{shown}: found {listed(twice)} more than once; expected one of each name")
     if len(names) > _MAX_COLUMNS:
         raise DataError(f"{shown}: has {len(names):,} columns; expected at most {_MAX_COLUMNS:,}")
 
@@ -269,6 +268,7 @@ def _check_size(rows: int, columns: int, shown: str) -> None:
         )
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Return names in words, the first few of many."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(repr(name) for name in names[:_SHOWN]) + more

@@ -41,7 +41,7 @@ from kdcore.table_columns import (
     fit_columns,
 )
 from kdcore.table_files import Table as Rows
-from kdcore.table_files import as_label, as_number, read_table
+from kdcore.table_files import as_label, as_number, listed, read_table
 
 MAX_BYTES: Final = 2**33
 _PARTS: Final = {
@@ -156,7 +156,7 @@ class Table(Dataset):
         wanted = [self.label, *features, *([self.split_column] if self.split_column else [])]
         if absent := [name for name in wanted if name not in table.columns]:
             raise DataError(
-                f"{table.shown}: no column {_listed(absent)}; found {_listed(list(table.columns))}",
+                f"{table.shown}: no column {listed(absent)}; found {listed(list(table.columns))}",
                 hint="name the columns as the first line does; capitals count",
             )
 
@@ -221,7 +221,7 @@ class Table(Dataset):
                 found = "is empty" if cell is None else f"holds {str(cell)[:60]!r}"
                 raise DataError(
                     f"{table.place(row)}: {self.label!r} {found}; expected one of the training "
-                    f"part's classes, {_listed(list(classes))}",
+                    f"part's classes, {listed(list(classes))}",
                     hint="move such rows into the training part, or leave them out",
                 )
             labels.append(label)
@@ -258,12 +258,7 @@ def _unseen(picked: Picked, columns: Sequence[Column]) -> Iterator[Warned]:
             if new := sorted(texts - set(column.values)):
                 yield Warned(
                     code="texts_not_in_training",
-                    message=f"{table.shown}: {column.name!r} holds {_listed(new)} in the {part} "
+                    message=f"{table.shown}: {column.name!r} holds {listed(new)} in the {part} "
                     "part alone; to the network these are no text at all",
                     hint="split so that every text is in the training part",
                 )
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(repr(name) for name in names[:_SHOWN]) + more

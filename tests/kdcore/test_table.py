@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from kdcore import distill
 from kdcore.datasets import table as table_entry
 from kdcore.datasets.table import Table
-from kdcore.errors import DataError
+from kdcore.errors import DataError, ExtraMissingError
 from kdcore.events import VerdictReached
 
 BUNCH: Any = load_digits()
@@ -239,7 +239,7 @@ def test_parquet_that_is_none_and_a_missing_pyarrow_are_told(tmp_path, monkeypat
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(DataError, match="read by pyarrow, which is not installed") as told:
+    with pytest.raises(ExtraMissingError, match="read by pyarrow, which is not installed") as told:
         spec(path="own.parquet").read(tmp_path)
     assert "stillhouse-server[data]" in str(told.value.hint)
 

@@ -12,6 +12,7 @@ import pytest
 from ledgers import empty
 from s3_server import S3Server, give_keys, settings_of
 from servers import REDIS_VARIABLE, Redis, postgres, redis_program
+from sqlalchemy import make_url, text
 
 from jobs.database import Database, migrate
 from jobs.settings import Settings
@@ -29,6 +30,19 @@ def postgres_url() -> Generator[str]:
             migrate(database, "base")
             migrate(database)
         yield settings.database_url
+
+
+@pytest.fixture(scope="session")
+def lasting_postgres_url(postgres_url: str) -> str:
+    """Give the URL of tables for apps that outlive a test, since their sweepers go on writing."""
+    with Database(postgres_url) as database, database.write() as session:
+        session.execute(text("DROP SCHEMA IF EXISTS lasting CASCADE"))
+        session.execute(text("CREATE SCHEMA lasting"))
+    lasting = make_url(postgres_url).update_query_dict({"options": "-csearch_path=lasting"})
+    url = lasting.render_as_string(hide_password=False)
+    with Database(url) as database:
+        migrate(database)
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ def server(
     folder = tmp_path_factory.mktemp("server")
     settings = Settings(data=folder)
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
+        url = request.getfixturevalue("lasting_postgres_url")
         settings = Settings(data=folder, database_url=url)
     with running(settings) as started:
         yield started
@@ -107,7 +107,7 @@ def lasting_client(
     folder = tmp_path_factory.mktemp("lasting")
     url = f"sqlite:///{folder / 'ledger.sqlite3'}"
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
+        url = request.getfixturevalue("lasting_postgres_url")
     settings = Settings(data=folder, database_url=url)
     with Database(settings.database_url) as database:
         migrate(database)

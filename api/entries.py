@@ -56,6 +56,8 @@ class CatalogueEntry(Body):
     """What a method writes into a recipe by default."""
     by_pair: list[PairValue] | None = None
     """Where a method's option depends on who teaches whom."""
+    tasks: list[str] | None = None
+    """Tasks in which it has a meaning."""
     needs_labels: bool | None = None
     """Labels are read; a hidden one is left out, or stands for the teacher's best class."""
     needs_features: bool | None = None

@@ -153,7 +153,7 @@ def _tell(event: Event, *, as_json: bool) -> None:
                     f"{event.percent:5.1f} %  {event.stage}  step {event.step}/{event.total_steps}"
                 )
             case StageFinished():
-                line = f"         {event.stage}  accuracy {event.scores['accuracy']:.4f}"
+                line = f"         {event.stage}  {event.metric} {event.scores[event.metric]:.4f}"
             case AnswersProgress():
                 line = (
                     f"         {event.teacher} answers {event.done:,} of {event.total:,}, "

@@ -71,28 +71,32 @@ def _compiled(stage: Stage, run: Run) -> bool:
     return wish == "always"
 
 
-def nearest_midpoint(stage: Stage, scores: dict[str, dict[str, float]]) -> TeacherChosen:
-    """Choose the assistant whose accuracy is nearest the middle of teacher and student alone.
+def nearest_midpoint(
+    stage: Stage, scores: dict[str, dict[str, float]], metric: str
+) -> TeacherChosen:
+    """Choose the assistant whose metric is nearest the middle of teacher and student alone.
 
-    All accuracies are those on the validation samples; of equals the first is taken.
+    All are those on the validation samples; of equals the first is taken.
     """
-    accuracies = {name: scores[name]["validation_accuracy"] for name in stage.link.taught_by}
+    measured = f"validation_{metric}"
+    found = {name: scores[name][measured] for name in stage.link.taught_by}
     ends = scores[TEACHER], scores[f"baseline-{stage.seed}"]
-    target = sum(end["validation_accuracy"] for end in ends) / len(ends)
+    target = sum(end[measured] for end in ends) / len(ends)
     return TeacherChosen(
         stage=stage.name,
         seed=stage.seed,
-        teacher=min(accuracies, key=lambda name: abs(accuracies[name] - target)),
-        accuracies=accuracies,
+        teacher=min(found, key=lambda name: abs(found[name] - target)),
+        metric=metric,
+        scores=found,
         target=target,
     )
 
 
 def _teacher_best(stage: Stage, run: Run) -> Tensor:
-    """Return the teacher's best class of each training sample, if the stage learns from them."""
+    """Return the teacher's answers as labels of the training samples, if the stage learns them."""
     if stage.sees != "teacher_labels":
         return run.corpus.train.labels
-    return run.predictions(TEACHER, "train").argmax(1)
+    return run.recipe.task.hard(run.predictions(TEACHER, "train"))
 
 
 def _easiest_first(pool: Tensor, labels: Tensor, run: Run, taught_by: tuple[str, ...]) -> Tensor:

@@ -22,6 +22,7 @@ from kdcore.objective import Objective
 from kdcore.objectives import OBJECTIVES
 from kdcore.paths import PATHS
 from kdcore.reach import NEUTRAL, unreached
+from kdcore.tasks import TASKS
 from kdcore.temperatures import TEMPERATURES
 from kdcore.weightings import WEIGHTINGS
 
@@ -43,6 +44,7 @@ AXES: Mapping[str, Mapping[str, type[Entry]]] = {
     "paths": PATHS,
     "curricula": CURRICULA,
     "models": MODELS,
+    "tasks": TASKS,
     "datasets": DATASETS,
 }
 """Every entry by axis and name."""
@@ -79,6 +81,8 @@ def describe(axis: str, entry: type[Entry]) -> dict[str, JsonValue]:
         "defaults": _defaults(entry),
         "schema": entry.model_json_schema(),
     }
+    if serving := [name for name in TASKS if entry.serves(name)]:
+        described["tasks"] = cast("JsonValue", serving)
     if issubclass(entry, Learner):
         described |= _needs([entry])
     if issubclass(entry, Objective):
@@ -219,6 +223,8 @@ def _joined(entries: Sequence[type[Entry]], other: str) -> JsonValue:
 
 
 def _obstacle(one: type[Entry], other: type[Entry]) -> str | None:
+    if not any(one.serves(task) and other.serves(task) for task in TASKS):
+        return "there is no task in which both have a meaning"
     if issubclass(one, Objective):
         return unreached(other, one)
     return unreached(one, other) if issubclass(other, Objective) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,14 +19,15 @@ from kdcore.dataset import Augmentation, Dataset, Samples, Source
 from kdcore.errors import DataError
 from kdcore.events import Warned
 from kdcore.mixing import Mix, drawn_mix, mixed
-from kdcore.tensors import HIDDEN
+from kdcore.task import Task
+from kdcore.tasks.classification import Classification
+from kdcore.tensors import HIDDEN, is_known
 
+_CLASSES = Classification()
 _SPLIT_SEED = 0
 _STORED_SEED = 0
 _IMAGE_DIMENSIONS = 3
 _SHOWN = 5
-_MAX_CLASSES = 100_000
-_MAX_GAP = 2
 _PIECE = 4096
 
 
@@ -47,12 +49,16 @@ class Corpus:
     validation: Samples | None
     test: Samples
     num_classes: int
+    """What a network says of a sample: classes, labels or numbers."""
+    task: Task
     black: Tensor
     """`(1,)` or `(channels,)`: what comes in from beyond the border of an image."""
     fingerprint: str
     """sha256 of all inputs and labels; what is kept for this run is kept for this data."""
     class_names: tuple[str, ...] = ()
-    """By label, where the classes have names."""
+    """Of the outputs, where they have names."""
+    units: tuple[float, ...] = ()
+    """How much of what the user counts in is 1 in each output, where these are numbers."""
     preprocessing: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     """How a sample becomes the network's input."""
     warnings: tuple[Warned, ...] = ()
@@ -93,37 +99,42 @@ class Corpus:
         return View(as_images(mixed(changed(index), changed(mix.partner), mix)), mix)
 
     def student_labels(self, labelled: int | None, seed: int) -> Tensor:
-        """Return the training labels `(N,)` that a student sees.
+        """Return the training labels `(N, ...)` that a student sees.
 
-        All but `labelled` of them are hidden; the kept ones are spread evenly over the classes and
-        drawn by `seed`.
+        All but `labelled` of them are hidden; the kept ones are drawn by `seed`, and spread evenly
+        over the classes where each sample has one.
         """
         labels = self.train.labels
         if labelled is None:
             return labels
         draw = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(labels), generator=draw)
-        order = order[labels.cpu()[order] != HIDDEN]
-        shuffled = labels.cpu()[order]
-        # The k-th sample of each class comes before the (k+1)-th of any: classes fill up evenly.
-        rank = torch.zeros_like(shuffled)
-        for one in range(self.num_classes):
-            members = shuffled == one
-            rank[members] = torch.arange(int(members.sum()))
-        keep = order[rank.argsort(stable=True)[:labelled]].to(labels.device)
-        seen = torch.full_like(labels, HIDDEN)
+        order = order[is_known(labels.cpu()[order])]
+        if labels.dim() == 1:
+            order = _evenly(order, labels.cpu()[order], self.num_classes)
+        keep = order[:labelled].to(labels.device)
+        seen = torch.full_like(labels, math.nan if labels.is_floating_point() else HIDDEN)
         seen[keep] = labels[keep]
         return seen
 
 
-def load_corpus(spec: Dataset, inputs: Path, device: torch.device) -> Corpus:
+def _evenly(order: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Sort samples `(M,)` so that the k-th of each class comes before the (k+1)-th of any."""
+    rank = torch.zeros_like(labels)
+    for one in range(num_classes):
+        members = labels == one
+        rank[members] = torch.arange(int(members.sum()))
+    return order[rank.argsort(stable=True)]
+
+
+def load_corpus(spec: Dataset, inputs: Path, device: torch.device, task: Task = _CLASSES) -> Corpus:
     """Read, check and split the data that a recipe names.
 
     Raises:
         DataError: the data is empty, holds NaN, has one class, or does not fit together.
     """
-    source = spec.read(inputs)
-    _check(source, spec)
+    source = spec.read_for(task.name, inputs)
+    _check(source, spec, task)
     digest = hashlib.sha256()
     for part in (source.train, source.test, source.validation):
         for tensor in (part.inputs, part.labels) if part else ():
@@ -132,7 +143,7 @@ def load_corpus(spec: Dataset, inputs: Path, device: torch.device) -> Corpus:
     train, validation = source.train, source.validation
     if validation is None:
         train, validation = _split(train, spec.validation_size)
-    if spec.labelled is not None and spec.labelled > (known := int((train.labels >= 0).sum())):
+    if spec.labelled is not None and spec.labelled > (known := int(is_known(train.labels).sum())):
         raise DataError(
             f"data.labelled asks for {spec.labelled} labels; the training part has {known}",
             hint="lower data.labelled, or leave it out",
@@ -142,9 +153,11 @@ def load_corpus(spec: Dataset, inputs: Path, device: torch.device) -> Corpus:
         validation=_to(validation, device) if validation else None,
         test=_to(source.test, device),
         num_classes=source.num_classes,
+        task=task,
         black=torch.tensor(source.black, device=device),
         fingerprint=digest.hexdigest(),
         class_names=source.class_names,
+        units=source.units,
         preprocessing=source.preprocessing,
         warnings=source.warnings,
     )
@@ -158,7 +171,7 @@ def _split(train: Samples, size: int) -> tuple[Samples, Samples | None]:
     if not size:
         return train, None
     order = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(_SPLIT_SEED))
-    aside = order[train.labels[order] != HIDDEN][:size]
+    aside = order[is_known(train.labels[order])][:size]
     keep = torch.ones(len(train.labels), dtype=torch.bool)
     keep[aside] = False
     return (
@@ -167,18 +180,20 @@ def _split(train: Samples, size: int) -> tuple[Samples, Samples | None]:
     )
 
 
-def _check(source: Source, spec: Dataset) -> None:
-    parts = {"training": source.train, "test": source.test}
-    if source.validation is not None:
-        parts["validation"] = source.validation
-    for part, samples in parts.items():
+def _check(source: Source, spec: Dataset, task: Task) -> None:
+    for part, samples in source.parts().items():
         _check_part(part, samples)
         if source.train.inputs.shape[1:] != samples.inputs.shape[1:]:
             raise DataError(
                 f"training samples have shape {tuple(source.train.inputs.shape[1:])}, "
                 f"{part} samples {tuple(samples.inputs.shape[1:])}; they must be equal"
             )
-    _check_classes(source.train.labels, [samples.labels for samples in parts.values()])
+        if source.train.labels.shape[1:] != samples.labels.shape[1:]:
+            raise DataError(
+                f"training labels have shape {tuple(source.train.labels.shape[1:])}, "
+                f"{part} labels {tuple(samples.labels.shape[1:])}; they must be equal"
+            )
+    task.check(source)
     if source.validation is not None and spec.validation_size:
         raise DataError(
             f"found a validation part of {len(source.validation.labels)} samples and "
@@ -212,25 +227,4 @@ def _check_part(part: str, samples: Samples) -> None:
         raise DataError(
             f"{len(bad)} {part} samples hold NaN or infinity, the first at {bad[:_SHOWN]}",
             hint="remove or repair these samples",
-        )
-    lowest = int(samples.labels.min())
-    if lowest < (HIDDEN if part == "training" else 0):
-        raise DataError(
-            f"the {part} part has the label {lowest}; labels count from 0"
-            + (", and -1 says that there is none" if part == "training" else "")
-        )
-
-
-def _check_classes(train: Tensor, parts: list[Tensor]) -> None:
-    named = train[train != HIDDEN]
-    if bool((named == named[:1]).all()):
-        raise DataError("the training labels name fewer than two classes; that is nothing to learn")
-    labels = torch.cat(parts)
-    known = cast("Tensor", labels[labels != HIDDEN].unique())
-    highest, present = int(labels.max()), len(known)
-    if highest >= _MAX_CLASSES or highest + 1 > _MAX_GAP * present:
-        raise DataError(
-            f"the labels go up to {highest} and name {present} classes; "
-            "they are to count from 0 without wide gaps",
-            hint="number the classes 0, 1, 2 and so on",
         )

@@ -40,6 +40,8 @@ class Curves:
         self._losses: list[Tensor] = []
         """The loss and its terms, step after step."""
         self._validation: dict[int, float] = {}
+        self._metric = ""
+        """What these are."""
         self.latest: dict[str, float] = {}
         """The newest value of each curve."""
 
@@ -49,10 +51,11 @@ class Curves:
         self._rates.append(rate)
         self._losses += [total, *terms]
 
-    def add_validation(self, step: int, accuracy: float) -> None:
-        """Note the validation accuracy after a step."""
-        self._validation[step] = accuracy
-        self.latest["accuracy"] = accuracy
+    def add_validation(self, step: int, metric: str, reached: float) -> None:
+        """Note what a metric is on the validation samples after a step."""
+        self._metric = metric
+        self._validation[step] = reached
+        self.latest[metric] = reached
 
     def check(self) -> list[list[float]]:
         """Read the losses back.
@@ -82,7 +85,9 @@ class Curves:
         for place, name in enumerate(["loss", *self._terms]):
             columns[name] = [row[place] for row in rows]
         if self._validation:
-            columns["validation/accuracy"] = [self._validation.get(step) for step in self._steps]
+            columns[f"validation/{self._metric}"] = [
+                self._validation.get(step) for step in self._steps
+            ]
         if rows:
             self.latest["loss"] = rows[-1][0]
         self._steps, self._rates, self._losses, self._validation = [], [], [], {}

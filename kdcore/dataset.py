@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, JsonValue, Tag
 
@@ -67,7 +67,7 @@ class Augmentation(Record):
 
 
 class Dataset(Entry):
-    """One source of data for classification."""
+    """One source of data."""
 
     labelled: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
     """How many training samples keep their label for the student, spread evenly over the classes
@@ -78,6 +78,8 @@ class Dataset(Entry):
     """Samples taken out of the training set, the same for every seed, to follow the training on."""
     augmentation: Augmentation = Augmentation()
     """Random changes of the training images."""
+
+    tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
 
     def form(self) -> tuple[tuple[int, ...], int] | None:
         """Return the shape of a sample and the number of classes, if known before reading."""
@@ -99,6 +101,14 @@ class Dataset(Entry):
         """
         raise NotImplementedError
 
+    def read_for(self, task: str, inputs: Path) -> Source:  # noqa: ARG002  # others look at it
+        """Read the data with labels as a task wants them; a set of classes has but these.
+
+        Raises:
+            DataError: as `read`.
+        """
+        return self.read(inputs)
+
 
 @dataclass(frozen=True, slots=True)
 class Samples:
@@ -107,7 +117,8 @@ class Samples:
     inputs: Tensor
     """`(N, *shape)`, float32."""
     labels: Tensor
-    """`(N,)`, int64 in [0, C), or -1 where there is no label."""
+    """`(N,)`, int64 in [0, C): one class each; `(N, C)`, int64: 0 or 1 for each label; or `(N, C)`,
+    float32: numbers. See `kdcore.tensors.HIDDEN` for what is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +128,21 @@ class Source:
     train: Samples
     test: Samples
     num_classes: int
+    """What a network is to say of a sample: classes, labels or numbers."""
     black: tuple[float, ...] = (0.0,)
     """What comes in from beyond the border of an image, one value for all channels or one each."""
     validation: Samples | None = None
     """The data's own; it takes the place of `validation_size`."""
     class_names: tuple[str, ...] = ()
-    """By label, where the classes have names."""
+    """Of the outputs, where they have names."""
+    units: tuple[float, ...] = ()
+    """How much of what the user counts in is 1 in each output, where these are numbers."""
     preprocessing: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     """How a sample becomes the network's input; it is delivered with the student."""
     warnings: tuple[Warned, ...] = ()
     """What was met while reading, and is probably not meant."""
+
+    def parts(self) -> dict[str, Samples]:
+        """Return the parts by the words for them."""
+        parts = {"training": self.train, "test": self.test}
+        return parts if self.validation is None else {**parts, "validation": self.validation}

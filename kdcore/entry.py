@@ -38,6 +38,13 @@ class Entry(Record):
 
     known: ClassVar[Mapping[str, Mapping[str, JsonValue]]] = {}
     """Settings that have a name of their own in the field, such as `resnet56`."""
+    tasks: ClassVar[frozenset[str] | None] = None
+    """Names of the tasks in which the entry has a meaning; None where nobody has said so."""
+
+    @classmethod
+    def serves(cls, task: str) -> bool:
+        """Return whether the entry has a meaning in a task: in every one, unless it says others."""
+        return cls.tasks is None or task in cls.tasks
 
 
 E = TypeVar("E", bound=Entry)

@@ -15,37 +15,34 @@ from kdcore.dataset import Samples
 from kdcore.errors import NonFiniteLossError
 from kdcore.network import predict
 from kdcore.onnx_network import OnnxNetwork
+from kdcore.task import Task
 
 _WARM_UP, _FEWEST, _TIMED = 3, 10, 100
 _ENOUGH_SECONDS = 0.5
 
 
 def score(
-    network: nn.Module, samples: Samples, teacher_logits: Tensor | None = None
+    network: nn.Module, samples: Samples, task: Task, teacher_logits: Tensor | None = None
 ) -> dict[str, float]:
-    """Return accuracy, cross-entropy in nats, and agreement with a teacher's logits `(N, C)`.
+    """Return the task's metric, its loss, and the agreement with a teacher's outputs `(N, C)`.
 
     Raises:
-        NonFiniteLossError: the cross-entropy is NaN or infinite.
+        NonFiniteLossError: the loss is NaN or infinite.
     """
-    return scores_of(predict(network, samples.inputs), samples, teacher_logits)
+    return scores_of(predict(network, samples.inputs), samples, task, teacher_logits)
 
 
 def scores_of(
-    logits: Tensor, samples: Samples, teacher_logits: Tensor | None = None
+    logits: Tensor, samples: Samples, task: Task, teacher_logits: Tensor | None = None
 ) -> dict[str, float]:
-    """Return the same scores for logits `(N, C)` that are known already.
+    """Return the same scores for outputs `(N, C)` that are known already.
 
     Raises:
-        NonFiniteLossError: the cross-entropy is NaN or infinite.
+        NonFiniteLossError: the loss is NaN or infinite.
     """
-    loss = float(nn.functional.cross_entropy(logits.float(), samples.labels))
-    if not math.isfinite(loss):
+    scores = task.score(logits, samples.labels, teacher_logits)
+    if not math.isfinite(loss := scores["loss"]):
         raise NonFiniteLossError(f"the loss on {len(logits)} samples that are held out is {loss}")
-    best = logits.argmax(1)
-    scores = {"accuracy": _share(best == samples.labels), "loss": loss}
-    if teacher_logits is not None:
-        scores["agreement"] = _share(best == teacher_logits.argmax(1))
     return scores
 
 
@@ -81,7 +78,3 @@ def latency_ms(network: nn.Module, sample: Tensor) -> float:
     torch.set_num_threads(threads)
     network.to(device)
     return 1000 * statistics.median(times)
-
-
-def _share(hits: Tensor) -> float:
-    return float(hits.double().mean())

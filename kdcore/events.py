@@ -92,7 +92,7 @@ class Metrics(_Event):
     seed: int
     columns: dict[str, list[int | float | None]]
     """`step`, counted from 1, and any of `loss`, `loss/<objective>`, `learning_rate`,
-    `validation/accuracy`."""
+    `validation/<metric>`."""
 
 
 class TeacherChosen(_Event):
@@ -103,8 +103,10 @@ class TeacherChosen(_Event):
     seed: int
     teacher: str
     """The stage whose network teaches."""
-    accuracies: dict[str, float]
-    """On the validation samples, by stage."""
+    metric: str = "accuracy"
+    """What was compared."""
+    scores: dict[str, float]
+    """Of this metric, on the validation samples, by stage."""
     target: float
     """The middle between the teacher's and the student's own; the nearest is chosen."""
 
@@ -160,6 +162,8 @@ class StageEvaluated(_Event):
     seed: int
     step: int
     split: Literal["validation", "test"]
+    metric: str = "accuracy"
+    """The score that counts."""
     scores: dict[str, float]
 
 
@@ -182,6 +186,8 @@ class StageFinished(_Event):
     step: int
     seconds: float
     """Spent by the attempt that finished it."""
+    metric: str = "accuracy"
+    """The score that counts."""
     scores: dict[str, float]
     """On the test samples."""
     reused: bool = False

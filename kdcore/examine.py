@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
 
-import torch
-from torch import Tensor
+from kdcore.lazy import torch
+from kdcore.quality import Bin, Calibration, ClassQuality, ClassScore, Disagreement
+from kdcore.task import Said
 
-from kdcore.dataset import Samples
-from kdcore.quality import Bin, Calibration, ClassScore, Disagreement, Quality
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kdcore.dataset import Samples
 
 _BINS: Final = 15
 _MOST_CLASSES: Final = 1_000
@@ -21,35 +24,23 @@ _IMAGE_DIMENSIONS: Final = 3
 _LARGEST_SIDE: Final = 96
 
 
-def examine(  # noqa: PLR0913  # what is compared, by name
-    samples: Samples,
-    *,
-    teacher: Tensor,
-    students: Mapping[int, Tensor],
-    baselines: Mapping[int, Tensor],
-    seed: int,
-    names: Sequence[str] = (),
-) -> Quality:
-    """Examine logits `(N, C)` of the test part, those of students and baselines by their seeds.
-
-    Details are those of one `seed`; classes without a name are called by their number.
-    """
-    labels, student = samples.labels, students[seed]
-    networks = {"teacher": teacher, "student": student}
-    if seed in baselines:
-        networks["baseline"] = baselines[seed]
-    called = [*names, *map(str, range(len(names), teacher.shape[1]))]
+def examine(said: Said) -> ClassQuality:
+    """Examine what networks said of a test part of one class a sample."""
+    labels, student, teacher = said.samples.labels, said.students[said.seed], said.teacher
+    called = said.called
     right = teacher.argmax(1) == labels, student.argmax(1) == labels
-    return Quality(
-        seed=seed,
-        calibration={name: calibration(logits, labels) for name, logits in networks.items()},
-        classes=_classes(labels, teacher, [*students.values()], [*baselines.values()], called),
+    return ClassQuality(
+        seed=said.seed,
+        calibration={name: calibration(logits, labels) for name, logits in said.networks.items()},
+        classes=_classes(
+            labels, teacher, [*said.students.values()], [*said.baselines.values()], called
+        ),
         confusion=confusion(student, labels),
         both_right=int((right[0] & right[1]).sum()),
         only_teacher=int((right[0] & ~right[1]).sum()),
         only_student=int((right[1] & ~right[0]).sum()),
         neither=int((~right[0] & ~right[1]).sum()),
-        disagreements=_disagreements(samples, student, right[0] & ~right[1], called),
+        disagreements=_disagreements(said.samples, student, right[0] & ~right[1], called),
     )
 
 

@@ -146,6 +146,7 @@ def _config(delivery: Delivery, difference: float | None) -> dict[str, Any]:
         "version": 1,
         "model": delivery.model.delivered().model_dump(mode="json"),
         "input_shape": list(delivery.samples.shape[1:]),
+        "task": delivery.recipe.task.name,
         "num_classes": delivery.num_classes,
         "class_names": list(delivery.class_names),
         "preprocessing": dict(delivery.preprocessing),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kdcore.lazy import F, torch
-from kdcore.tensors import HIDDEN
+from kdcore.tensors import HIDDEN, is_known
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,6 +74,23 @@ def labels_loss(
     own, known = one(batch.labels, batch.mixed.own)
     other, also_known = one(batch.mixed.labels, 1 - batch.mixed.own)
     return own + other, known + also_known
+
+
+def mean_of_known(batch: Batch, losses: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the mean loss of the samples whose labels are known, `()`; 0 for none.
+
+    `losses` makes one loss a sample `(B,)` of labels `(B, C)`. A mixed image has two, by its
+    shares, as in `labels_loss`.
+    """
+    shares: list[tuple[Tensor, Tensor | float]] = [(batch.labels, 1.0)]
+    if batch.mixed is not None:
+        own = batch.mixed.own
+        shares = [(batch.labels, own), (batch.mixed.labels, 1 - own)]
+    known = [is_known(labels) * share for labels, share in shares]
+    counted = [
+        (losses(labels) * part).sum() for (labels, _), part in zip(shares, known, strict=True)
+    ]
+    return torch.stack(counted).sum() / torch.stack(known).sum().clamp(min=1)
 
 
 def targets(labels: Tensor, teacher_logits: Tensor) -> Tensor:

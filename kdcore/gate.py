@@ -11,14 +11,25 @@ from collections.abc import Callable
 
 from kdcore.entry import Record
 
+SCORES = {
+    "accuracy": "accuracy",
+    "mean_average_precision": "mean average precision over the labels",
+    "r2": "share of the variance that is explained",
+}
+"""What tasks count by; 1 is perfect."""
 METRICS = {
-    "teacher.accuracy": "the teacher's test accuracy, 0 to 1",
-    "student.accuracy": "the distilled student's test accuracy, mean over the seeds",
-    "baseline.accuracy": "the undistilled student's test accuracy, mean over the seeds",
-    "uplift": "student.accuracy - baseline.accuracy",
+    f"{who}.{score}": f"{whose} {what} on the test part"
+    for score, what in SCORES.items()
+    for who, whose in (
+        ("teacher", "the teacher's"),
+        ("student", "the distilled student's mean"),
+        ("baseline", "the undistilled student's mean"),
+    )
+} | {
+    "uplift": "the student's score less the baseline's",
     "uplift.low": "lower end of the uplift's confidence interval",
-    "retention": "student.accuracy / teacher.accuracy",
-    "agreement": "share of test samples on which student and teacher say the same",
+    "retention": "the student's score / the teacher's",
+    "agreement": "how far student and teacher say the same on the test part",
     "parameters": "the student's number of parameters",
     "size_mb": "the student's weights file in megabytes (10^6 bytes)",
     "flops": "floating-point operations of the student for one sample",
@@ -33,7 +44,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_LINE = re.compile(r"\s*([A-Za-z_.]+)\s*(>=|<=|>|<)\s*([-+0-9.eE]+)\s*")
+_LINE = re.compile(r"\s*([A-Za-z_.][A-Za-z0-9_.]*)\s*(>=|<=|>|<)\s*([-+0-9.eE]+)\s*")
 
 
 class Gate(Record):

@@ -8,7 +8,6 @@ from torch import nn
 
 from kdcore.evaluate import count_flops, count_parameters, latency_ms, score
 from kdcore.events import Warned
-from kdcore.examine import examine
 from kdcore.export import Delivery
 from kdcore.network import build, predict, size_of
 from kdcore.path import TEACHER
@@ -16,6 +15,7 @@ from kdcore.reporting.record import Report, StageTold
 from kdcore.results import test_logits
 from kdcore.run import Run
 from kdcore.runtime import versions
+from kdcore.task import Said
 from kdcore.verdict import Measured, Sample, Verdict, reach_verdict
 
 
@@ -37,18 +37,20 @@ def weigh(run: Run) -> Verdict:
         tie_margin=recipe.evaluation.tie_margin,
         test_size=len(run.corpus.test.labels),
         gates=recipe.gates,
+        metric=recipe.task.metric,
+        called=recipe.task.title,
     )
 
 
 def _measured(role: str, run: Run) -> Measured:
     name = role if role == TEACHER else f"{role}-{run.recipe.seeds[0]}"
-    return _measure(run.networks[name], _accuracy(role, run), run)
+    return _measure(run.networks[name], _scored(role, run), run)
 
 
-def _measure(network: nn.Module, accuracy: Sample, run: Run) -> Measured:
+def _measure(network: nn.Module, scored: Sample, run: Run) -> Measured:
     sample = run.corpus.test.inputs[:1]
     return Measured(
-        accuracy=accuracy,
+        score=scored,
         parameters=count_parameters(network),
         size_bytes=size_of(network),
         flops=count_flops(network, sample),
@@ -60,24 +62,24 @@ def _like(student: Measured, role: str, run: Run) -> Measured:
     """Return the measures of a control, the student's network as it is without a method."""
     models = {stage.role: stage.model for stage in run.plan}
     if models[role] == models["student"]:
-        return student.model_copy(update={"accuracy": _accuracy(role, run)})
+        return student.model_copy(update={"score": _scored(role, run)})
     corpus = run.corpus
     plain = build(models[role], corpus.input_shape, corpus.num_classes, seed=0).to(run.device)
-    return _measure(plain, _accuracy(role, run), run)
+    return _measure(plain, _scored(role, run), run)
 
 
-def _accuracy(role: str, run: Run) -> Sample:
+def _scored(role: str, run: Run) -> Sample:
     names = [role] if role == TEACHER else [f"{role}-{seed}" for seed in run.recipe.seeds]
-    return Sample.of([run.scores[name]["accuracy"] for name in names])
+    return Sample.of([run.scores[name][run.recipe.task.metric] for name in names])
 
 
 def doubts(verdict: Verdict) -> Iterator[Warned]:
     """Warn where the comparison is not what one would wish."""
-    if verdict.baseline and verdict.teacher.accuracy.mean < verdict.baseline.accuracy.mean:
+    if verdict.baseline and verdict.teacher.score.mean < verdict.baseline.score.mean:
         yield Warned(
             code="weak_teacher",
-            message=f"the teacher's accuracy is {verdict.teacher.accuracy.mean:.4f}, "
-            f"below the {verdict.baseline.accuracy.mean:.4f} of the student alone",
+            message=f"the teacher's {verdict.called} is {verdict.teacher.score.mean:.4f}, "
+            f"below the {verdict.baseline.score.mean:.4f} of the student alone",
             hint="train the teacher longer, or check that its weights are for this data",
         )
     if verdict.baseline and len(verdict.seeds) == 1:
@@ -93,11 +95,12 @@ def delivery(run: Run, verdict: Verdict) -> Delivery:
     seed = run.recipe.seeds[0]
     validation = run.corpus.validation
     if validation is not None:
-        accuracy = {
-            seed: score(run.networks[f"student-{seed}"], validation)["accuracy"]
+        task = run.recipe.task
+        reached = {
+            seed: score(run.networks[f"student-{seed}"], validation, task)[task.metric]
             for seed in run.recipe.seeds
         }
-        seed = max(run.recipe.seeds, key=lambda seed: accuracy[seed])
+        seed = max(run.recipe.seeds, key=lambda seed: reached[seed])
     assistants = [
         stage.name for stage in run.plan if stage.role == "assistant" and stage.seed == seed
     ]
@@ -128,24 +131,28 @@ def _report(run: Run, verdict: Verdict, seed: int) -> Report:
         name=recipe.name,
         teacher=recipe.teacher.model.label(),
         student=recipe.student.model.label(),
+        task=recipe.task.name,
         data=recipe.data.name,
         method=recipe.method.name if recipe.method else None,
         verdict=verdict,
-        quality=examine(
-            run.corpus.test,
-            teacher=teacher,
-            students={
-                stage.seed: predict(run.networks[stage.name], run.corpus.test.inputs)
-                for stage in run.plan
-                if stage.role == "student"
-            },
-            baselines={
-                stage.seed: test_logits(stage, run)
-                for stage in run.plan
-                if stage.role == "baseline"
-            },
-            seed=seed,
-            names=run.corpus.class_names,
+        quality=recipe.task.examine(
+            Said(
+                samples=run.corpus.test,
+                teacher=teacher,
+                students={
+                    stage.seed: predict(run.networks[stage.name], run.corpus.test.inputs)
+                    for stage in run.plan
+                    if stage.role == "student"
+                },
+                baselines={
+                    stage.seed: test_logits(stage, run)
+                    for stage in run.plan
+                    if stage.role == "baseline"
+                },
+                seed=seed,
+                names=run.corpus.class_names,
+                units=run.corpus.units,
+            )
         ),
         stages=[
             StageTold(

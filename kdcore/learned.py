@@ -24,6 +24,13 @@ class Learner(Entry):
     needs_indices: ClassVar[bool] = False
     """True where something is remembered by sample."""
 
+    @classmethod
+    def serves(cls, task: str) -> bool:
+        """Return whether it has a meaning in a task; what reads labels takes them for classes."""
+        if cls.tasks is None and cls.needs_labels:
+            return task == "classification"
+        return super().serves(task)
+
     def taps(self, sizes: Sizes) -> Taps:
         """Name the stages whose outputs are read as features.
 

@@ -31,7 +31,7 @@ def listing(recipe: Recipe, inputs: Path) -> Iterator[str]:
     recipe = located(recipe, inputs)
     form = recipe.data.form()
     if form is None:
-        corpus = load_corpus(recipe.data, inputs, torch.device("cpu"))
+        corpus = load_corpus(recipe.data, inputs, torch.device("cpu"), recipe.task)
         form = corpus.input_shape, corpus.num_classes
     networks = {"teacher": recipe.teacher.model, "student": recipe.student.model}
     for whose, model in networks.items():

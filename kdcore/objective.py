@@ -54,6 +54,13 @@ class Objective(Learner):
     smallest_batch: ClassVar[int] = 1
     """The fewest samples that the term says something about."""
 
+    @classmethod
+    def serves(cls, task: str) -> bool:
+        """Return whether it has a meaning in a task; softened logits are taken for classes too."""
+        if cls.tasks is None and cls.softens:
+            return task == "classification"
+        return super().serves(task)
+
     @model_validator(mode="after")
     def _begins_before_it_ends(self) -> Self:
         if self.begin >= self.end:

@@ -13,11 +13,10 @@ from kdcore.errors import RecipeError
 from kdcore.events import Role, StagePlan
 from kdcore.model import Model
 from kdcore.objective import Objective
-from kdcore.objectives.cross_entropy import CrossEntropy
 from kdcore.path import TEACHER, Link
 from kdcore.recipe import Recipe
 from kdcore.route import Leg
-from kdcore.tensors import HIDDEN
+from kdcore.tensors import is_known
 from kdcore.training import Training, steps_per_epoch
 
 
@@ -36,7 +35,7 @@ class Stage:
     """Who teaches, by the names of stages, and how."""
     sees: Literal["all_labels", "kept_labels", "kept_labels_alone", "teacher_labels"]
     """Labels of the training set, those that the student keeps, the same without the unlabelled
-    samples, or the teacher's best classes."""
+    samples, or the teacher's answers as labels."""
     inherits: str | None = None
     """The stage whose network the model takes weights from."""
     anchors: tuple[int, ...] = ()
@@ -77,7 +76,7 @@ def plan_stages(recipe: Recipe, corpus: Corpus) -> list[Stage]:
     stages: list[Stage] = []
     if not recipe.teacher.given:
         training = recipe.teacher.training or recipe.training
-        known = int((corpus.train.labels != HIDDEN).sum())
+        known = int(is_known(corpus.train.labels).sum())
         total_steps = _total(known, recipe, training)
         stages.append(
             Stage(
@@ -85,7 +84,7 @@ def plan_stages(recipe: Recipe, corpus: Corpus) -> list[Stage]:
                 role="teacher",
                 seed=recipe.seeds[0],
                 model=recipe.teacher.model,
-                objectives=(CrossEntropy(),),
+                objectives=(recipe.task.alone(),),
                 training=training,
                 total_steps=total_steps,
                 link=Link(TEACHER, recipe.teacher.model, taught_by=()),
@@ -116,17 +115,17 @@ def _anchors(count: int, total_steps: int) -> tuple[int, ...]:
 def training_set(
     stage: Stage, recipe: Recipe, corpus: Corpus, teacher_best: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the labels `(N,)` that a stage sees, and the indices of the samples in its batches.
+    """Return the labels `(N, ...)` that a stage sees, and the samples in its batches by index.
 
-    `teacher_best` `(N,)` are the teacher's best classes.
+    `teacher_best` `(N, ...)` are the teacher's answers as labels.
     """
     everything = torch.arange(len(corpus.train.labels), device=corpus.train.labels.device)
     if stage.sees == "all_labels":
         labels = corpus.train.labels
-        return labels, everything[labels != HIDDEN]
+        return labels, everything[is_known(labels)]
     labels = corpus.student_labels(recipe.data.labelled, stage.seed)
     alone = stage.sees == "kept_labels_alone" or not recipe.data.unlabelled
-    pool = everything[labels != HIDDEN] if alone else everything
+    pool = everything[is_known(labels)] if alone else everything
     return (teacher_best if stage.sees == "teacher_labels" else labels), pool
 
 
@@ -152,7 +151,7 @@ def _control(
         role=role,
         seed=seed,
         model=recipe.student.model,
-        objectives=(CrossEntropy(),),
+        objectives=(recipe.task.alone(),),
         training=recipe.training,
         total_steps=_steps(recipe, corpus, seed, recipe.training),
         link=Link(role, recipe.student.model, taught_by=()),
@@ -185,7 +184,7 @@ def _steps(recipe: Recipe, corpus: Corpus, seed: int, training: Training) -> int
     """Return the steps of a training; the student's and its baseline's are equal."""
     samples = len(corpus.train.labels)
     if not recipe.data.unlabelled:
-        samples = int((corpus.student_labels(recipe.data.labelled, seed) != HIDDEN).sum())
+        samples = int(is_known(corpus.student_labels(recipe.data.labelled, seed)).sum())
     return _total(samples, recipe, training)
 
 

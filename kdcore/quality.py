@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Record(BaseModel):
@@ -54,9 +56,10 @@ class Disagreement(_Record):
     """PNG in base64, if it is an image; its brightness is stretched from black to white."""
 
 
-class Quality(_Record):
-    """The delivered student on the test part, beside its teacher and the student alone."""
+class ClassQuality(_Record):
+    """Of one class a sample: the delivered student, beside its teacher and the student alone."""
 
+    kind: Literal["classification"] = "classification"
     seed: int
     calibration: dict[str, Calibration]
     """Of `teacher`, `student` and `baseline`."""
@@ -70,3 +73,62 @@ class Quality(_Record):
     neither: int
     disagreements: list[Disagreement]
     """Those that the student is surest of."""
+
+
+class LabelScore(_Record):
+    """How well one of several labels is told from its absence."""
+
+    label: int
+    name: str
+    count: int
+    """Test samples that have it."""
+    teacher: float
+    """Average precision; of the others, the mean over the seeds."""
+    student: float
+    baseline: float | None
+
+
+class LabelQuality(_Record):
+    """Of several labels a sample: the student, beside its teacher and the student alone."""
+
+    kind: Literal["multi_label"] = "multi_label"
+    seed: int
+    """The delivered student's."""
+    labels: list[LabelScore]
+    """Those that some test sample has; of very many, those that changed most."""
+    micro_f1: dict[str, float]
+    """Of `teacher`, `student` and `baseline`, a label being given where it is likelier than not."""
+    exact: dict[str, float]
+    """Share of the samples all of whose labels are right."""
+
+
+class Errors(_Record):
+    """How far a network is from a target."""
+
+    r2: float
+    """Share of the variance that is explained."""
+    rmse: float
+    """Root of the mean squared error, in the target's own unit."""
+    mae: float
+    """Mean absolute error, in the target's own unit."""
+
+
+class TargetScore(_Record):
+    """How well one number is met."""
+
+    name: str
+    networks: dict[str, Errors]
+    """Of `teacher`, `student` and `baseline`, the delivered seed's."""
+
+
+class TargetQuality(_Record):
+    """Of numbers: the student, beside its teacher and the student alone."""
+
+    kind: Literal["regression"] = "regression"
+    seed: int
+    """The delivered student's."""
+    targets: list[TargetScore]
+
+
+Quality = Annotated[ClassQuality | LabelQuality | TargetQuality, Field(discriminator="kind")]
+"""What a task tells of the test part."""

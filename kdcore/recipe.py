@@ -18,6 +18,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    JsonValue,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -46,6 +47,9 @@ from kdcore.paths.direct import Direct
 from kdcore.route import Leg, plan_route
 from kdcore.sense import CHECKS, ROUTE_CHECKS
 from kdcore.sides import AnyModel, Student, Teacher, a_network
+from kdcore.task import Task
+from kdcore.tasks import TASKS
+from kdcore.tasks.classification import Classification
 from kdcore.temperature import Temperature
 from kdcore.temperatures import TEMPERATURES
 from kdcore.temperatures.fixed import Fixed
@@ -57,6 +61,7 @@ from kdcore.weightings.uniform import Uniform
 AnyMethod = Annotated[Method, OneOf(METHODS)]
 _METHOD: TypeAdapter[Method] = TypeAdapter(AnyMethod)
 _MODEL: TypeAdapter[Model] = TypeAdapter(AnyModel)
+_TASK: TypeAdapter[Task] = TypeAdapter(Annotated[Task, OneOf(TASKS)])
 _MAX_SEED = 2**31 - 1
 
 
@@ -120,6 +125,8 @@ class Recipe(Record):
     """The network that learns."""
     data: Annotated[Dataset, OneOf(DATASETS)]
     """What they see."""
+    task: Annotated[Task, OneOf(TASKS)] = Classification()
+    """What they are asked."""
     method: AnyMethod | None = None
     """A published combination; it fills in the axes that are not written out."""
     objectives: Annotated[
@@ -176,7 +183,7 @@ class Recipe(Record):
         except ValidationError:
             # The field itself reports it, with its own pointer; the axes must not complain as well.
             return {"objectives": ["cross_entropy"], **fields}
-        return {**method.axes(_pair(fields)), **fields}
+        return {**_task(fields).in_own_words(method.axes(_pair(fields))), **fields}
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -238,16 +245,28 @@ class Recipe(Record):
         """Return teacher and student by the names that papers give them."""
         return Pair(self.teacher.model.label(), self.student.model.label())
 
+    def written_axes(self) -> dict[str, JsonValue]:
+        """Return the axes that the method writes, in the task's words."""
+        return self.task.in_own_words(self.method.axes(self.pair())) if self.method else {}
+
     def written_at(self, pointer: str) -> str:
         """Return a pointer; where it was the method that wrote the axis, one at the method."""
         axis = pointer[1:].partition("/")[0]
-        written = self.method.axes(self.pair()).get(axis) if self.method else None
+        written = self.written_axes().get(axis)
         return "/method" if written and _names(written) == _names(getattr(self, axis)) else pointer
 
     def digest(self) -> str:
         """Return the sha256 of what the run computes: all of the recipe but its name."""
         document = self.model_dump(mode="json", include=set(Recipe.model_fields) - {"name"})
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _task(fields: dict[str, Any]) -> Task:
+    """Return the task of a document that is not checked yet; what cannot be read is the default."""
+    try:
+        return _TASK.validate_python(fields["task"])
+    except (ValidationError, KeyError):
+        return Classification()
 
 
 def _pair(fields: dict[str, Any]) -> Pair:

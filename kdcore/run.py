@@ -128,7 +128,7 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
         share = max(1, (max_threads or usable_cores()) // processes)
     threads = Threads(recipe.runtime.threads, share, before)
     device = prepare(recipe.runtime, threads.number)
-    corpus = load_corpus(recipe.data, inputs, device)
+    corpus = load_corpus(recipe.data, inputs, device, recipe.task)
     recipe = located(recipe, inputs)
     weights = inputs / recipe.teacher.weights if recipe.teacher.weights else None
     digests = {
@@ -172,10 +172,12 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
             load_weights(teacher, weights, str(recipe.teacher.weights))
         run.keep(TEACHER, recipe.teacher.model, teacher.to(device))
         assert run.teacher_logits is not None  # noqa: S101  # told when it was kept
-        run.scores[TEACHER] = scores_of(run.teacher_logits, corpus.test)
+        run.scores[TEACHER] = scores_of(run.teacher_logits, corpus.test, recipe.task)
         if corpus.validation:
-            validated = scores_of(run.predictions(TEACHER, "validation"), corpus.validation)
-            run.scores[TEACHER]["validation_accuracy"] = validated["accuracy"]
+            said = run.predictions(TEACHER, "validation")
+            validated = scores_of(said, corpus.validation, recipe.task)
+            metric = recipe.task.metric
+            run.scores[TEACHER][f"validation_{metric}"] = validated[metric]
     return run
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from kdcore.errors import RecipeError
 from kdcore.extent import trainings
-from kdcore.gate import Gate
+from kdcore.gate import SCORES, Gate
 from kdcore.learned import Learner
+from kdcore.meaning import task_is_understood
 from kdcore.reach import unreached
 from kdcore.route import Leg
 from kdcore.temperatures.fixed import Fixed
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _IMAGE_DIMENSIONS = 3
 MOST_PAUSES: Final = 100_000
 """Checkpoints, and evaluations, of one training."""
-_NEED_A_BASELINE = {"baseline.accuracy", "uplift", "uplift.low"}
+_NEED_A_BASELINE = {"uplift", "uplift.low", *(f"baseline.{score}" for score in SCORES)}
 
 
 def somebody_teaches(recipe: Recipe) -> None:
@@ -230,7 +231,15 @@ def pauses_are_few(recipe: Recipe) -> None:
 
 def gates_are_measured(recipe: Recipe) -> None:
     """Refuse gates on what this run does not measure."""
+    own = recipe.task.metric
     gated = {Gate.parse(line).metric for line in recipe.gates}
+    others = {metric for metric in gated if metric.partition(".")[2] in {*SCORES} - {own}}
+    if others:
+        raise RecipeError(
+            f"found a gate on {', '.join(sorted(others))}, and a task of {recipe.task.name}, which "
+            f"counts by {own}; expected such as student.{own}",
+            pointer="/gates",
+        )
     if "uplift.low" in gated and len(recipe.seeds) == 1:
         raise RecipeError(
             "found a gate on uplift.low and one seed, which has no interval; "
@@ -246,10 +255,9 @@ def gates_are_measured(recipe: Recipe) -> None:
 
 def _unasked(temperature: Fixed, recipe: Recipe) -> bool:
     """Return whether a number is the recipe's default, or was written by the method."""
-    method = recipe.method
     if temperature == Fixed():
         return True
-    written = method.axes(recipe.pair()).get("temperature") if method else None
+    written = recipe.written_axes().get("temperature")
     return temperature.model_dump(mode="json") == written
 
 
@@ -263,6 +271,7 @@ def _objectives(recipe: Recipe) -> str:
 
 
 CHECKS: Final[tuple[Callable[[Recipe], None], ...]] = (
+    task_is_understood,
     only_what_learns_is_trained,
     somebody_teaches,
     temperature_is_read,

@@ -232,13 +232,20 @@ def _step(run: _Training, stage: Stage, lesson: Lesson) -> tuple[float, Tensor, 
 def _evaluate(run: _Training, stage: Stage, lesson: Lesson, curves: Curves) -> StageEvaluated:
     """Measure the network on the validation samples, and keep it where it is the best so far."""
     assert lesson.corpus.validation is not None  # noqa: S101  # the caller has looked
-    scores = score(run.outcome, lesson.corpus.validation)
-    curves.add_validation(run.step, scores["accuracy"])
-    if run.best is None or scores["accuracy"] > run.best[0]:
+    task = lesson.corpus.task
+    scores = score(run.outcome, lesson.corpus.validation, task)
+    reached = scores[task.metric]
+    curves.add_validation(run.step, task.metric, reached)
+    if run.best is None or reached > run.best[0]:
         weights = {name: value.clone() for name, value in run.outcome.state_dict().items()}
-        run.best = (scores["accuracy"], weights)
+        run.best = (reached, weights)
     return StageEvaluated(
-        stage=stage.name, seed=stage.seed, step=run.step, split="validation", scores=scores
+        stage=stage.name,
+        seed=stage.seed,
+        step=run.step,
+        split="validation",
+        metric=task.metric,
+        scores=scores,
     )
 
 

@@ -117,6 +117,7 @@ def _finish(stage: Stage, run: Run) -> Tale:
         seed=stage.seed,
         step=stage.total_steps,
         seconds=time.monotonic() - started,
+        metric=run.recipe.task.metric,
         scores=result.scores,
         reused=isinstance(finished, Result),
     )
@@ -125,16 +126,17 @@ def _finish(stage: Stage, run: Run) -> Tale:
 def _scores(trained: Trained, run: Run) -> dict[str, float]:
     """Measure a trained network; where there are validation samples, on them as well.
 
-    `selected_accuracy` is the test accuracy of the weights that did best on the validation samples:
-    the last and the selected weights are both told, because papers report either.
+    `selected_accuracy`, or whatever the metric is, is that on the test samples of the weights that
+    did best on the validation samples: both are told, because papers report either.
     """
-    network, validation = trained.network, run.corpus.validation
-    scores = score(network, run.corpus.test, run.teacher_logits)
+    network, corpus, task = trained.network, run.corpus, run.recipe.task
+    metric, validation = task.metric, corpus.validation
+    scores = score(network, corpus.test, task, run.teacher_logits)
     if validation is not None and trained.best is not None:
-        scores["validation_accuracy"] = score(network, validation)["accuracy"]
+        scores[f"validation_{metric}"] = score(network, validation, task)[metric]
         last = {name: value.clone() for name, value in network.state_dict().items()}
         network.load_state_dict(trained.best)
-        scores["selected_accuracy"] = score(network, run.corpus.test)["accuracy"]
+        scores[f"selected_{metric}"] = score(network, corpus.test, task)[metric]
         network.load_state_dict(last)
     return scores
 
@@ -147,7 +149,7 @@ def _train(stage: Stage, run: Run) -> Generator[Event, None, Trained]:
     """Pass on what the loop reports, with the place of the stage in the whole run filled in."""
     taught_by = stage.link.taught_by
     if stage.link.teachers == "nearest_midpoint":
-        chosen = nearest_midpoint(stage, run.scores)
+        chosen = nearest_midpoint(stage, run.scores, run.recipe.task.metric)
         yield chosen
         taught_by = (chosen.teacher,)
     with contextlib.ExitStack() as held:

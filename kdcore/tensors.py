@@ -10,7 +10,14 @@ if TYPE_CHECKING:
 
 _FLOAT32_BYTES = 4
 HIDDEN = -1
-"""The label of a sample whose label is not known to this stage."""
+"""The class of a sample whose label is not known to this stage, or all its labels where there are
+several; NaN where labels are numbers."""
+
+
+def is_known(labels: Tensor) -> Tensor:
+    """Return which labels `(N,)` or `(N, C)` are known, `(N,)`."""
+    known = ~labels.isnan() if labels.is_floating_point() else labels != HIDDEN
+    return known if labels.dim() == 1 else known.all(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +25,7 @@ class Mixed:
     """What was mixed into the samples of a batch."""
 
     labels: Tensor
-    """`(B,)` of the samples that were mixed in, in [0, C), or `HIDDEN`."""
+    """Of the samples that were mixed in, as in `Batch`."""
     own: Tensor
     """`(B,)` in [0, 1], float32: how much of each sample is still its own."""
 
@@ -30,7 +37,7 @@ class Batch:
     inputs: Tensor
     """`(B, *input_shape)`, augmented."""
     labels: Tensor
-    """`(B,)` in [0, C), or `HIDDEN`."""
+    """`(B,)` in [0, C), or `(B, C)` where a sample has several; see `HIDDEN`."""
     index: Tensor
     """`(B,)`: the samples' places in the training set."""
     view: int

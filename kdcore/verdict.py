@@ -1,7 +1,8 @@
 """The verdict: is the student worth having, and was it distillation that made it so?
 
-The rule. For each seed, the student's test accuracy minus that of the same network trained without
-the teacher, from the same initial weights, for as many steps. Over the seeds, the Student-t
+The rule. For each seed, the student's score on the test part (accuracy, or whatever the task counts
+by) minus that of the same network trained without the teacher, from the same initial weights, for
+as many steps. Over the seeds, the Student-t
 interval of the mean difference: wholly above 0 it `beats`, wholly below 0 it `loses`, wholly within
 the tie margin it `ties`, and everything else is `inconclusive`. A spread of less than one test
 sample counts as one.
@@ -12,9 +13,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from kdcore.gate import Gate
 
@@ -43,8 +44,8 @@ class Sample(_Record):
 class Measured(_Record):
     """One network, measured."""
 
-    accuracy: Sample
-    """Test accuracy, 0 to 1."""
+    score: Annotated[Sample, Field(validation_alias=AliasChoices("score", "accuracy"))]
+    """The verdict's `metric` on the test part; 1 is perfect."""
     parameters: int
     size_bytes: int
     """Of its safetensors file."""
@@ -84,6 +85,9 @@ class Verdict(_Record):
     rule: str
     seeds: list[int]
     metric: str = "accuracy"
+    """The score that is compared, as gates call it."""
+    called: str = "accuracy"
+    """The same in words."""
     teacher: Measured
     student: Measured
     baseline: Measured | None
@@ -91,9 +95,10 @@ class Verdict(_Record):
     uplift: Interval | None
     """Student minus baseline; none without a baseline or with a single seed."""
     retention: float
-    """Share of the teacher's accuracy that the student keeps."""
+    """Share of the teacher's score that the student keeps."""
     agreement: float
-    """Share of test samples on which student and teacher say the same, mean over the seeds."""
+    """How far student and teacher say the same on the test part, 1 is wholly, mean over the seeds:
+    the share of equal answers; of numbers, the share of the teacher's variance."""
     compression: dict[str, float]
     """Teacher over student: parameters, size, flops, latency."""
     gates: list[GateResult]
@@ -151,17 +156,20 @@ def reach_verdict(  # noqa: PLR0913  # all that a verdict rests on, by name
     tie_margin: float,
     test_size: int,
     gates: Sequence[str],
+    metric: str = "accuracy",
+    called: str = "accuracy",
 ) -> Verdict:
     """Weigh the measured networks against each other and against the gates."""
     differences = [
         distilled - alone
         for distilled, alone in zip(
-            student.accuracy.values, baseline.accuracy.values if baseline else [], strict=False
+            student.score.values, baseline.score.values if baseline else [], strict=False
         )
     ]
     uplift = paired_interval(differences, confidence, resolution=1 / test_size)
     outcome = decide(uplift, tie_margin)
-    retention = student.accuracy.mean / teacher.accuracy.mean if teacher.accuracy.mean else 0.0
+    best = teacher.score.mean
+    retention = student.score.mean / best if best > 0 else 0.0
     compression = {
         "parameters": teacher.parameters / student.parameters,
         "size": teacher.size_bytes / student.size_bytes,
@@ -169,9 +177,9 @@ def reach_verdict(  # noqa: PLR0913  # all that a verdict rests on, by name
         "latency": teacher.latency_ms / student.latency_ms,
     }
     values = {
-        "teacher.accuracy": teacher.accuracy.mean,
-        "student.accuracy": student.accuracy.mean,
-        "baseline.accuracy": baseline.accuracy.mean if baseline else None,
+        f"teacher.{metric}": teacher.score.mean,
+        f"student.{metric}": student.score.mean,
+        f"baseline.{metric}": baseline.score.mean if baseline else None,
         "uplift": statistics.fmean(differences) if differences else None,
         "uplift.low": uplift.low if uplift else None,
         "retention": retention,
@@ -184,20 +192,22 @@ def reach_verdict(  # noqa: PLR0913  # all that a verdict rests on, by name
     }
     results = [_judge(line, values) for line in gates]
     keeps = (
-        f"The student keeps {retention:.1%} of the teacher's accuracy "
+        f"The student keeps {retention:.1%} of the teacher's {called} "
         f"with {compression['parameters']:.1f} times fewer parameters"
     )
     return Verdict(
         outcome=outcome,
         sentence=_sentence(outcome, uplift, keeps, compared=baseline is not None),
         rule=(
-            "paired difference of test accuracy to the same student without distillation; "
+            f"paired difference of test {called} to the same student without distillation; "
             f"{100 * confidence:g}% Student-t interval over the seeds: above 0 beats, "
             f"below 0 loses, "
             f"within ±{tie_margin:g} ties, otherwise inconclusive; a spread below one test sample "
             f"counts as one"
         ),
         seeds=seeds,
+        metric=metric,
+        called=called,
         teacher=teacher,
         student=student,
         baseline=baseline,

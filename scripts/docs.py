@@ -19,6 +19,7 @@ from kdcore.method import Method
 from kdcore.model import Model
 from kdcore.objective import Objective
 from kdcore.path import Path as Route
+from kdcore.task import Task
 from kdcore.temperature import Temperature
 from kdcore.weighting import Weighting
 from scripts.markdown import code, in_yaml, listed, options, prose, table
@@ -33,6 +34,7 @@ _CONTRACTS: Final[dict[str, type[Entry]]] = {
     "paths": Route,
     "curricula": Curriculum,
     "models": Model,
+    "tasks": Task,
     "datasets": Dataset,
 }
 _AXES_PAGES: Final = [axis for axis in AXES if axis != "methods"]

@@ -142,13 +142,15 @@ def _nice(low: float, high: float, wanted: int) -> list[float]:
 
 
 def _share_scale(lines: Sequence[Curve], level: float | None) -> Scale:
-    """Return the scale of a chart of accuracies: the end of the training matters, not its start."""
+    """Return the scale of a chart of scores: the end of the training matters, not its start."""
     ends = [line.means[-1] for line in lines] + ([level] if level is not None else [])
     everything = [value for line in lines for value in line.lows] + ends
     spread = max(max(ends) - min(ends), 0.04)
     low = max(min(everything), min(ends) - 2.5 * spread)
     high = min(1.0, max([value for line in lines for value in line.highs] + ends) + spread / 8)
-    low = max(0.0, low - spread / 8)
+    low -= spread / 8
+    if min(everything) >= 0:  # a share; what falls below 0 is none
+        low = max(0.0, low)
     return Scale(low, max(high, 1.01 * low + 0.01), logarithmic=False)
 
 
@@ -161,9 +163,9 @@ def _loss_scale(lines: Sequence[Curve]) -> Scale:
     return Scale(min(low, 0.0), high if high > min(low, 0.0) else low + 1.0, logarithmic=False)
 
 
-def accuracy_chart(lines: Sequence[Curve], teacher: float | None) -> Markup:
-    """Return the chart of validation accuracy; `teacher` is a level line in its own colour."""
-    return _chart(lines, _share_scale(lines, teacher), "Validation accuracy", teacher, share=True)
+def score_chart(lines: Sequence[Curve], called: str, teacher: float | None) -> Markup:
+    """Return the chart of the validation score; `teacher` is a level line in its own colour."""
+    return _chart(lines, _share_scale(lines, teacher), f"Validation {called}", teacher, share=True)
 
 
 def loss_chart(lines: Sequence[Curve]) -> Markup:
@@ -191,7 +193,7 @@ def _chart(
         x = across(tick)
         parts.append(f'<text class="mid" x="{x:.1f}" y="{HEIGHT - 18}">{tick:,.0f}</text>')
     parts.append(f'<text class="mid" x="{_LEFT + plot / 2}" y="{HEIGHT - 3}">step</text>')
-    clip = "plot-accuracy" if share else "plot-loss"
+    clip = "plot-score" if share else "plot-loss"
     parts.append(
         f'<clipPath id="{clip}"><rect x="{_LEFT}" y="{_TOP - 2}" width="{plot}"'
         f' height="{HEIGHT - _TOP - _BOTTOM + 4}"/></clipPath><g clip-path="url(#{clip})">'

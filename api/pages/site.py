@@ -25,6 +25,8 @@ from api.schemas import Job
 from jobs.ids import JOB_ID
 from jobs.states import ACTIVE, TRANSITIONS, Status, Verb
 from kdcore import events as engine
+from kdcore.task import Task
+from kdcore.tasks import TASKS
 
 router = APIRouter(include_in_schema=False)
 
@@ -108,6 +110,7 @@ def job_page(visit: Ledger, job_id: JobId) -> Response:
     with visit.reading() as repository:
         row = repository.get(job_id)
         job = views.full(row)
+        task = _task(job)
         last_seq = row.last_seq
         rows = list(repository.events(job_id, limit=_EVENTS))
         if last_seq > _EVENTS:
@@ -116,11 +119,11 @@ def job_page(visit: Ledger, job_id: JobId) -> Response:
         attempts = [views.attempt(attempt) for attempt in repository.attempts(job_id)]
         files = [views.artifact(file) for file in repository.artifacts(job_id)]
         curves = repository.metrics(
-            job_id, keys=["loss", "validation/accuracy"], max_points=_CURVE_POINTS
+            job_id, keys=["loss", f"validation/{task.metric}"], max_points=_CURVE_POINTS
         )
-    accuracy = charts.curves(curves.stages, "validation/accuracy")
+    score = charts.curves(curves.stages, f"validation/{task.metric}")
     loss = charts.curves(curves.stages, "loss")
-    level = _teacher_level(job, accuracy)
+    level = _teacher_level(job, score)
     return _page(
         "job.html",
         caller=visit.caller,
@@ -134,10 +137,11 @@ def job_page(visit: Ledger, job_id: JobId) -> Response:
         has_report=any(file.name == "report.html" for file in files),
         networks=_networks(job),
         roles=charts.ROLES,
-        accuracy=accuracy,
+        task=task,
+        score=score,
         loss=loss,
         teacher_level=level,
-        accuracy_chart=charts.accuracy_chart(accuracy, level) if accuracy else None,
+        score_chart=charts.score_chart(score, task.title, level) if score else None,
         loss_chart=charts.loss_chart(loss) if loss else None,
         can_cancel=Status(job.status) in TRANSITIONS[Verb.CANCEL],
         can_retry=Status(job.status) in TRANSITIONS[Verb.RETRY],
@@ -145,13 +149,19 @@ def job_page(visit: Ledger, job_id: JobId) -> Response:
     )
 
 
+def _task(job: Job) -> type[Task]:
+    """Return what the job's networks are asked; jobs from before there were others, for classes."""
+    asked = job.recipe.get("task")
+    return TASKS[str(asked["name"]) if isinstance(asked, dict) else "classification"]
+
+
 def _teacher_level(job: Job, lines: list[charts.Curve]) -> float | None:
-    """Return the teacher's accuracy: on the curve's samples where known, else on the test's."""
+    """Return the teacher's score: on the curve's samples where known, else on the test's."""
     for line in lines:
         if line.role == "teacher":
             return line.means[-1]
     if job.verdict:
-        return job.verdict.teacher.accuracy.mean
+        return job.verdict.teacher.score.mean
     return None
 
 

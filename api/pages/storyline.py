@@ -155,9 +155,8 @@ def _sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one senten
             how = f", in {data['precision']}" if data.get("precision") == "bfloat16" else ""
             return f"{stage} started{at}{how}{', compiled' if data.get('compiled') else ''}"
         case "stage.evaluated":
-            accuracy = _mapping(data, "scores").get("accuracy")
             where = f"{stage} at step {data.get('step')}"
-            return f"{where}: {words.percent(accuracy)} ({data.get('split')})"
+            return f"{where}: {_reached(data)} ({data.get('split')})"
         case "teacher.chosen":
             return _choice(stage, data)
         case "answers.ready":
@@ -165,8 +164,7 @@ def _sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one senten
         case "checkpoint":
             return f"{stage} saved at step {data.get('step')}"
         case "stage.finished":
-            accuracy = _mapping(data, "scores").get("accuracy")
-            return f"{stage} finished: {words.percent(accuracy)}"
+            return f"{stage} finished: {_reached(data)}"
         case "verdict":
             return str(data.get("verdict", {}).get("sentence", "Verdict reached"))
         case "artifact":
@@ -177,6 +175,11 @@ def _sentence(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one senten
             return f"Run finished after {words.duration(_number(data, 'seconds'))}"
         case _:
             return event.type
+
+
+def _reached(data: Mapping[str, Any]) -> str:
+    """Say what a network scores."""
+    return words.percent(_mapping(data, "scores").get(str(data.get("metric", "accuracy"))))
 
 
 def _answers(stage: str, data: Mapping[str, Any]) -> str:
@@ -193,8 +196,7 @@ def _answers(stage: str, data: Mapping[str, Any]) -> str:
 def _choice(stage: str, data: Mapping[str, Any]) -> str:
     """Say who teaches a stage, and why that one."""
     tried = ", ".join(
-        f"{name} {words.percent(accuracy)}"
-        for name, accuracy in _mapping(data, "accuracies").items()
+        f"{name} {words.percent(score)}" for name, score in _mapping(data, "scores").items()
     )
     midway = words.percent(_number(data, "target"))
     return (

@@ -96,7 +96,7 @@ class Board:
             if result.verdict is None or result.failure:
                 self.say(f"{result.method}: {result.failure.words if result.failure else 'failed'}")
             else:
-                student = result.verdict.student.accuracy
+                student = result.verdict.student.score
                 values = ", ".join(f"{100 * value:.1f}" for value in student.values)
                 self.say(f"{result.method}: {100 * student.mean:.2f} % ({values})")
 

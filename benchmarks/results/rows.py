@@ -117,7 +117,7 @@ def teacher_row(reference: Result) -> Row:
     return Row(
         name=TEACHER,
         title="teacher",
-        last=verdict.teacher.accuracy,
+        last=verdict.teacher.score,
         selected=None if selected is None else Sample.of([selected]),
         parameters=verdict.teacher.parameters,
         seconds=stage.seconds if stage else None,
@@ -132,11 +132,11 @@ def control_rows(reference: Result, recipe: Recipe, scale: Scale) -> Iterator[Ro
         raise ValueError("the reference has no baseline")
     alone = verdict.baseline
     for role, measured in {"baseline": alone, **verdict.controls}.items():
-        against = scale.between(measured.accuracy.values, alone.accuracy.values)
+        against = scale.between(measured.score.values, alone.score.values)
         yield Row(
             name=role,
             title=CONTROL_TITLES[role],
-            last=measured.accuracy,
+            last=measured.score,
             selected=_selected(reference, role, recipe.seeds),
             parameters=measured.parameters,
             seconds=_seconds(reference, {role}, recipe.seeds),
@@ -156,21 +156,21 @@ def method_rows(results: Sequence[Result], recipe: Recipe, scale: Scale) -> list
         own = _verdict(result)
         student = own.student
         differences = {"baseline": own.uplift} | {
-            name: scale.between(student.accuracy.values, measured.accuracy.values)
+            name: scale.between(student.score.values, measured.score.values)
             for name, measured in others.items()
             if measured is not None and name != result.method
         }
-        taught = own.teacher.accuracy.mean
+        taught = own.teacher.score.mean
         rows.append(
             Row(
                 name=result.method,
                 title=METHODS[result.method].title,
-                last=student.accuracy,
+                last=student.score,
                 selected=_selected(result, "student", recipe.seeds),
                 parameters=student.parameters,
                 seconds=_seconds(result, _TAUGHT, recipe.seeds),
                 differences=differences,
-                teacher_again=taught if taught != verdict.teacher.accuracy.mean else None,
+                teacher_again=taught if taught != verdict.teacher.score.mean else None,
             )
         )
     return sorted(rows, key=lambda row: -row.last.mean)

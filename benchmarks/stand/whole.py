@@ -91,7 +91,7 @@ def plain_job(recipe: Recipe, inputs: Path, folder: Path) -> Parts:
     clock.begin("training")
     student = plain(stage, lesson)
     clock.begin("evaluating")
-    score(student, corpus.test)
+    score(student, corpus.test, corpus.task)
     clock.begin("exporting")
     folder.mkdir(parents=True)
     (folder / "student.safetensors").write_bytes(weights_bytes(student))

@@ -73,7 +73,7 @@ class Scores(TypedDict):
 class Measured(TypedDict):
     """What one model of the comparison was measured at."""
 
-    accuracy: Scores
+    score: Scores
     parameters: int
     size_bytes: int
     flops: int
@@ -109,6 +109,7 @@ class Verdict(TypedDict):
     rule: str
     seeds: list[int]
     metric: str
+    called: str
     teacher: Measured
     student: Measured
     baseline: Measured | None

@@ -116,14 +116,14 @@ class Story:
         stage = self._at(data)
         stage.done, stage.step = True, stage.total_steps
         scores: dict[str, float | None] = data.get("scores") or {}
-        accuracy = scores.get("accuracy")
-        said = "" if accuracy is None else f" {percent(accuracy)}"
+        score = scores.get(data.get("metric", "accuracy"))
+        said = "" if score is None else f" {percent(score)}"
         return f"{stage.title}:{said} in {duration(data.get('seconds'))}"
 
     def teacher_chosen(self, _event: EventBody, data: Data) -> str | None:
         """One of several networks teaches; the others were tried."""
-        accuracies: dict[str, float] = data.get("accuracies") or {}
-        tried = ", ".join(f"{name} {percent(accuracy)}" for name, accuracy in accuracies.items())
+        scores: dict[str, float] = data.get("scores") or {}
+        tried = ", ".join(f"{name} {percent(score)}" for name, score in scores.items())
         midway = percent(data.get("target"))
         return (
             f"{data.get('teacher')} teaches {data.get('stage')}: "

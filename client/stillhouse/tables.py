@@ -97,7 +97,7 @@ def failure_text(code: str, message: str, hint: str | None) -> Text:
 
 def verdict_view(verdict: Verdict) -> RenderableType:
     """The comparison, its sentence, and the gates."""
-    table = table_of("model", "accuracy", "±", "parameters", "size", "latency")
+    table = table_of("model", verdict["called"], "±", "parameters", "size", "latency")
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
     rows: list[tuple[str, Measured | None]] = [
@@ -109,11 +109,11 @@ def verdict_view(verdict: Verdict) -> RenderableType:
     for name, measured in rows:
         if measured is None:
             continue
-        accuracy = measured["accuracy"]
-        spread = accuracy["std"]
+        score = measured["score"]
+        spread = score["std"]
         table.add_row(
             Text(name, style="bold" if name == "student, distilled" else ""),
-            percent(accuracy["mean"]),
+            percent(score["mean"]),
             "-" if spread is None else f"{100 * spread:.1f}",
             whole(measured["parameters"]),
             size(measured["size_bytes"]),
@@ -133,7 +133,7 @@ def _facts(verdict: Verdict) -> Text:
     facts = list[str]()
     if uplift := verdict["uplift"]:
         facts.append("by seed " + " ".join(points(value) for value in uplift["values"]))
-    facts.append(f"agrees with the teacher on {percent(verdict['agreement'])} of the test samples")
+    facts.append(f"agrees with the teacher to {percent(verdict['agreement'])} on the test part")
     return Text(" · ".join(facts), style="dim")
 
 

@@ -70,6 +70,8 @@ class EasyToHard(Curriculum):
     balanced: bool = True
     """Take the easiest of each class, so that every class is there from the beginning."""
 
+    tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
+
     def scores(self, teacher_logits: Tensor, labels: Tensor) -> Tensor:
         """See the formula of this file."""
         classes = targets(labels, teacher_logits)

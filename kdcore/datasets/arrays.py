@@ -4,7 +4,8 @@ Formula
     x_train, y_train, x_test, y_test; bytes are divided by 255, floats taken as they are
 Shapes
     x (N, channels, H, W) or (N, D), uint8 or floating; y (N,) integers in [0, C), -1 for "no label"
-    (training only)
+    (training only); of multi_label (N, C) integers, 0 or 1, rows of -1 for "no labels"; of
+    regression (N,) or (N, T) floating, NaN for "not known", taken as they are
 Paper
     The first file format is NumPy's. doi:10.1038/s41586-020-2649-2
 Source
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from kdcore.dataset import Dataset, Samples, Source
 from kdcore.errors import DataError
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_LABELS: Final = {
+    "classification": ("iu", {1}, "one integer a sample"),
+    "multi_label": ("iub", {2}, "(samples, labels) of integers"),
+    "regression": ("f", {1, 2}, "a floating number a sample, or several,"),
+}
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -36,7 +42,15 @@ class Arrays(Dataset):
     path: InputPath
     """The `.npz` or `.safetensors` file, relative to the inputs folder."""
 
+    tasks: ClassVar[frozenset[str] | None] = frozenset(
+        {"classification", "multi_label", "regression"}
+    )
+
     def read(self, inputs: Path) -> Source:
+        """Read the four arrays as those of classes."""
+        return self.read_for("classification", inputs)
+
+    def read_for(self, task: str, inputs: Path) -> Source:
         """Read the four arrays."""
         arrays = _load(inputs / self.path, self.path)
         parts: list[Samples] = []
@@ -48,17 +62,23 @@ class Arrays(Dataset):
                 )
             if x.ndim < 2:  # noqa: PLR2004  # a sample is at least a vector
                 raise DataError(f"{self.path}: x_{part} has shape {x.shape}; (N, D) is the least")
-            if y.dtype.kind not in "iu" or y.ndim != 1:
+            kinds, shapes, expected = _LABELS[task]
+            if y.dtype.kind not in kinds or y.ndim not in shapes:
                 raise DataError(
                     f"{self.path}: y_{part} has type {y.dtype} and shape {y.shape}; "
-                    "one integer a sample is expected"
+                    f"{expected} is expected in a task of {task}"
                 )
             values = torch.from_numpy(x.astype("float32"))
             if x.dtype.kind == "u":
                 values = values / 255
-            labels = torch.from_numpy(y.astype("int64"))
+            if task == "regression":
+                labels = torch.from_numpy(y.astype("float32")).reshape(len(y), -1)
+            else:
+                labels = torch.from_numpy(y.astype("int64"))
             parts.append(Samples(values, labels))
         train, test = parts
+        if task != "classification":
+            return Source(train, test, num_classes=train.labels.shape[1])
         classes = max((int(part.labels.max()) for part in parts if len(part.labels)), default=-1)
         return Source(train, test, num_classes=classes + 1)
 

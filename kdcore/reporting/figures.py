@@ -11,7 +11,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from kdcore.quality import Calibration, ClassScore
+from kdcore.quality import Calibration, ClassScore, LabelScore
 from kdcore.verdict import Measured, Verdict
 
 _SIDE: Final = 260
@@ -43,38 +43,40 @@ def reliability(networks: Mapping[str, Calibration]) -> Markup:
 
 
 def tradeoff(verdict: Verdict) -> Markup:
-    """Draw accuracy against the number of parameters."""
+    """Draw the score against the number of parameters."""
     networks: dict[str, Measured] = {"teacher": verdict.teacher, "student": verdict.student}
     if verdict.baseline:
         networks["baseline"] = verdict.baseline
     sizes = [math.log10(one.parameters) for one in networks.values()]
-    heights = [one.accuracy.mean for one in networks.values()]
+    heights = [one.score.mean for one in networks.values()]
     low, high = min(sizes) - 0.2, max(sizes) + 0.2
     room = max(max(heights) - min(heights), 0.02)
-    bottom, top = max(min(heights) - room / 3, 0.0), min(max(heights) + room / 3, 1.0)
+    bottom, top = min(heights) - room / 3, min(max(heights) + room / 3, 1.0)
+    if min(heights) >= 0:
+        bottom = max(bottom, 0.0)
     size = _SIDE - _MARGIN - 10
     parts = [_frame(size)]
     for share in (0.0, 0.5, 1.0):
         level = bottom + share * (top - bottom)
         x, y = _at(0, share, size)
         parts.append(f'<text class="end" x="{x - 5}" y="{y + 4:.1f}">{100 * level:.1f}</text>')
-    parts.append(_caption(size, "parameters, log scale", "accuracy, %"))
+    parts.append(_caption(size, "parameters, log scale", f"{verdict.called}, %"))
     told: list[str] = []
     for name, one in networks.items():
         across = (math.log10(one.parameters) - low) / (high - low)
-        x, y = _at(across, (one.accuracy.mean - bottom) / (top - bottom), size)
+        x, y = _at(across, (one.score.mean - bottom) / (top - bottom), size)
         parts.append(f'<circle class="dot {name}" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
         side, shift = ("end", -9) if across > 1 / 2 else ("start", 9)
         below = 14 if name == "baseline" else 4
         parts.append(f'<text class="{side}" x="{x + shift:.1f}" y="{y + below:.1f}">{name}</text>')
-        told.append(f"{name}: {one.accuracy.mean:.1%} with {one.parameters:,} parameters")
-    return _svg(_SIDE, _SIDE, "Accuracy against size. " + "; ".join(told), parts)
+        told.append(f"{name}: {one.score.mean:.1%} with {one.parameters:,} parameters")
+    return _svg(_SIDE, _SIDE, f"{verdict.called} against size. " + "; ".join(told), parts)
 
 
-def changes(classes: Sequence[ClassScore]) -> Markup:
+def changes(classes: Sequence[ClassScore] | Sequence[LabelScore], score: str) -> Markup:
     """Draw what distillation changed in each class; of many, in those where it changed most."""
 
-    def gained(one: ClassScore) -> float:
+    def gained(one: ClassScore | LabelScore) -> float:
         return one.student - (one.teacher if one.baseline is None else one.baseline)
 
     shown = sorted(classes, key=lambda one: -abs(gained(one)))[:_MOST_ROWS]
@@ -97,7 +99,7 @@ def changes(classes: Sequence[ClassScore]) -> Markup:
         side, x = ("start", start + length + 5) if change >= 0 else ("end", start - 5)
         parts.append(f'<text class="{side}" x="{x:.1f}" y="{y + 11}">{100 * change:+.1f}</text>')
     told = ", ".join(f"{one.name} {100 * gained(one):+.1f}" for one in shown)
-    return _svg(names + 2 * half, height, f"Change of accuracy by class, in points: {told}", parts)
+    return _svg(names + 2 * half, height, f"Change of {score} by class, in points: {told}", parts)
 
 
 def confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:

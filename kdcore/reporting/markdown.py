@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kdcore.quality import Quality
 from kdcore.recipe import Recipe
 from kdcore.reporting.record import Report
 from kdcore.verdict import Measured, Verdict
@@ -13,8 +14,7 @@ _MARKS = {True: "✅", False: "❌"}
 
 def as_markdown(report: Report) -> str:
     """Return the report of a run: fit for a pull request's comment."""
-    verdict, quality = report.verdict, report.quality
-    errors = [f"{name} {100 * one.ece:.1f} %" for name, one in quality.calibration.items()]
+    verdict = report.verdict
     lines = [
         f"# {_plain(report.name or 'Distillation')}: {verdict.outcome}",
         "",
@@ -23,12 +23,11 @@ def as_markdown(report: Report) -> str:
         *_table(verdict),
         "",
         (
-            f"Student and teacher say the same on {verdict.agreement:.1%} of the test samples. "
-            f"The delivered student is that of seed {quality.seed}; where it is wrong, the teacher "
-            f"is right on {quality.only_teacher} of {quality.only_teacher + quality.neither}."
+            f"Student and teacher agree to {verdict.agreement:.1%} on the test part. "
+            f"The delivered student is that of seed {report.quality.seed}."
         ),
         "",
-        f"Expected calibration error: {', '.join(errors)}.",
+        *_closely(report.quality),
     ]
     if verdict.gates:
         lines += ["", "| gate | measured | |", "| --- | ---: | --- |"]
@@ -40,6 +39,34 @@ def as_markdown(report: Report) -> str:
         lines += ["", f"Student minus baseline by seed, in points: {values}."]
     lines += ["", f"Rule: {verdict.rule}.", ""]
     return "\n".join(lines)
+
+
+def _closely(quality: Quality) -> list[str]:
+    """Return what the numbers of the verdict hide."""
+    match quality.kind:
+        case "classification":
+            errors = [f"{name} {100 * one.ece:.1f} %" for name, one in quality.calibration.items()]
+            wrong = quality.only_teacher + quality.neither
+            return [
+                f"Where it is wrong, the teacher is right on {quality.only_teacher} of {wrong}.",
+                "",
+                f"Expected calibration error: {', '.join(errors)}.",
+            ]
+        case "multi_label":
+            found = [f"{name} {100 * one:.1f} %" for name, one in quality.micro_f1.items()]
+            return [f"Micro F1: {', '.join(found)}."]
+        case "regression":
+            rows = [
+                f"| {_plain(target.name)} | {name} "
+                f"| {one.r2:.4f} | {one.rmse:.4g} | {one.mae:.4g} |"
+                for target in quality.targets
+                for name, one in target.networks.items()
+            ]
+            return [
+                "| target | network | R² | RMSE | MAE |",
+                "| --- | --- | ---: | ---: | ---: |",
+                *rows,
+            ]
 
 
 def model_card(recipe: Recipe, verdict: Verdict, seed: int, opened: str = "") -> str:
@@ -92,17 +119,17 @@ def _table(verdict: Verdict) -> list[str]:
         rows.append(("baseline (no distillation)", verdict.baseline))
     rows += [(f"control: {name}", measured) for name, measured in verdict.controls.items()]
     return [
-        "| network | test accuracy | parameters | size | FLOPs | latency |",
+        f"| network | test {verdict.called} | parameters | size | FLOPs | latency |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *(_row(name, measured) for name, measured in rows),
     ]
 
 
 def _row(name: str, measured: Measured) -> str:
-    accuracy = f"{100 * measured.accuracy.mean:.2f} %"
-    if measured.accuracy.std is not None:
-        accuracy += f" ± {100 * measured.accuracy.std:.2f}"
+    score = f"{100 * measured.score.mean:.2f} %"
+    if measured.score.std is not None:
+        score += f" ± {100 * measured.score.std:.2f}"
     return (
-        f"| {name} | {accuracy} | {measured.parameters:,} | {measured.size_bytes / 1000:,.1f} kB "
+        f"| {name} | {score} | {measured.parameters:,} | {measured.size_bytes / 1000:,.1f} kB "
         f"| {measured.flops:,} | {measured.latency_ms:.3f} ms |"
     )

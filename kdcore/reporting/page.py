@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from kdcore.quality import Quality
 from kdcore.reporting import figures
 from kdcore.reporting.record import Report
 
@@ -19,19 +21,22 @@ def as_page(report: Report) -> str:
     if verdict.baseline:
         networks.append(("baseline", verdict.baseline))
     networks += verdict.controls.items()
-    names = {one.label: one.name for one in report.quality.classes}
-    counts = report.quality.confusion
     return _template().render(
         report=report,
         verdict=verdict,
         quality=report.quality,
         networks=networks,
         figures=figures,
-        confusion=counts
-        and figures.confusion(
-            counts, [names.get(label, str(label)) for label in range(len(counts))]
-        ),
+        confusion=_confusion(report.quality),
     )
+
+
+def _confusion(quality: Quality) -> Markup | None:
+    if quality.kind != "classification" or quality.confusion is None:
+        return None
+    names = {one.label: one.name for one in quality.classes}
+    called = [names.get(label, str(label)) for label in range(len(quality.confusion))]
+    return figures.confusion(quality.confusion, called)
 
 
 @functools.cache

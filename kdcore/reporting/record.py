@@ -36,6 +36,7 @@ class Report(_Record):
     teacher: str
     student: str
     data: str
+    task: str = "classification"
     method: str | None
     """None where the axes were written out."""
     verdict: Verdict

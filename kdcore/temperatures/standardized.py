@@ -45,6 +45,8 @@ class Standardized(Temperature):
     unbiased: bool = False
     """Divide by the standard deviation of a sample, as the released code does."""
 
+    tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
+
     def soften(self, seen: Seen, heads: nn.Module | None) -> Softened:
         """Standardise the logits of each network by itself."""
         return Softened(

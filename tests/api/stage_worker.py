@@ -15,7 +15,7 @@ from jobs.leases import Claim
 from jobs.repository import Repository
 from jobs.states import Status
 from kdcore.events import EVENT
-from kdcore.quality import Bin, Calibration, ClassScore, Quality
+from kdcore.quality import Bin, Calibration, ClassQuality, ClassScore
 from kdcore.reporting.record import Report, StageTold
 from kdcore.verdict import Measured, Sample, Verdict, reach_verdict
 
@@ -202,7 +202,7 @@ def verdict() -> Verdict:
     def measured(role: str, parameters: int) -> Measured:
         values = [_ENDS[role] + 0.004 * math.sin(7 * seed + len(role)) for seed in SEEDS]
         return Measured(
-            accuracy=Sample.of(values),
+            score=Sample.of(values),
             parameters=parameters,
             size_bytes=4 * parameters + 300,
             flops=2 * parameters,
@@ -233,7 +233,7 @@ def reported() -> Report:
         data="digits",
         method="kd",
         verdict=verdict(),
-        quality=Quality(
+        quality=ClassQuality(
             seed=0,
             calibration={"teacher": sure, "student": sure},
             classes=[

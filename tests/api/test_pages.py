@@ -141,7 +141,7 @@ def test_a_tutor_a_chain_and_the_choice_of_a_teacher_are_told(
             "stage": "student-0",
             "seed": 0,
             "teacher": "assistant-2-0",
-            "accuracies": {"assistant-1-0": 0.97, "assistant-2-0": 0.925},
+            "scores": {"assistant-1-0": 0.97, "assistant-2-0": 0.925},
             "target": 0.94,
         }
     )
@@ -229,14 +229,14 @@ def test_a_chart_has_one_line_for_each_role_and_the_teachers_level() -> None:
     drawn = charts.loss_chart(lines)
     assert drawn.count("<polyline") == drawn.count("<polygon") == 2
     assert "nan" not in drawn
-    assert "Teacher: 99.0 %" in charts.accuracy_chart(charts.curves(stages, "loss"), 0.99)
+    assert "Teacher: 99.0 %" in charts.score_chart(charts.curves(stages, "loss"), "accuracy", 0.99)
 
 
 @pytest.mark.parametrize("values", [[0.0], [0.5, 0.5], [1.0] * 3, [None, 0.1], [1e-30, 1e30]])
 def test_odd_curves_are_drawn_all_the_same(values: list[float | None]) -> None:
     series = Series(0, {"step": list(range(len(values))), "loss": values})
     lines = charts.curves({"student-0": series}, "loss")
-    for drawn in (charts.loss_chart(lines), charts.accuracy_chart(lines, None)):
+    for drawn in (charts.loss_chart(lines), charts.score_chart(lines, "accuracy", None)):
         assert "nan" not in drawn
         assert "inf" not in drawn
 

@@ -110,16 +110,16 @@ def test_the_page_has_a_row_for_the_teacher_the_controls_and_every_method(house:
     kept = results(house / "calm")
     for method in ("kd", "dist", "rco"):
         verdict = kept[method]["verdict"]
-        values = verdict["student"]["accuracy"]["values"]
+        values = verdict["student"]["score"]["values"]
         mean, spread = sum(values) / 2, abs(values[0] - values[1]) / 2**0.5
         assert table[method][0] == f"{100 * mean:.2f} ± {100 * spread:.2f}"
         chosen = [kept[method]["stages"][f"student-{seed}"]["scores"] for seed in (0, 1)]
         selected = sum(scores["selected_accuracy"] for scores in chosen) / 2
         assert table[method][1].startswith(f"{100 * selected:.2f} ± ")
-        alone = kept["kd"]["verdict"]["baseline"]["accuracy"]["values"]
+        alone = kept["kd"]["verdict"]["baseline"]["score"]["values"]
         assert table[method][2:4] == compared(values, alone)
-    plain = kept["kd"]["verdict"]["student"]["accuracy"]["values"]
-    other = kept["dist"]["verdict"]["student"]["accuracy"]["values"]
+    plain = kept["kd"]["verdict"]["student"]["score"]["values"]
+    other = kept["dist"]["verdict"]["student"]["score"]["values"]
     assert table["dist"][4:6] == compared(other, plain)
     assert float(table["dist"][6]) > 0
 

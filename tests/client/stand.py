@@ -36,7 +36,7 @@ SPEC: dict[str, Any] = {
     "seeds": [0],
 }
 MEASURED = {
-    "accuracy": {"values": [0.9], "mean": 0.9, "std": None},
+    "score": {"values": [0.9], "mean": 0.9, "std": None},
     "parameters": 2410,
     "size_bytes": 9640,
     "flops": 4800,
@@ -51,6 +51,7 @@ def verdict(*, passed: bool = True) -> dict[str, Any]:
         "rule": "wholly above 0",
         "seeds": [0],
         "metric": "accuracy",
+        "called": "accuracy",
         "teacher": MEASURED,
         "student": MEASURED,
         "baseline": MEASURED,

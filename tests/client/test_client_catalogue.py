@@ -77,7 +77,7 @@ def test_the_choice_of_a_teacher_is_told(cli: Cli, client: Client, worker: Worke
         "stage": "student-0",
         "seed": 0,
         "teacher": "assistant-2-0",
-        "accuracies": {"assistant-1-0": 0.97, "assistant-2-0": 0.925},
+        "scores": {"assistant-1-0": 0.97, "assistant-2-0": 0.925},
         "target": 0.94,
     }
     job_id = client.submit(SPEC)["id"]

@@ -94,13 +94,13 @@ def test_the_verdict_is_over_every_seed_and_equals_what_was_measured(tmp_path):
         for event in events
         if isinstance(event, StageFinished)
     }
-    assert verdict.student.accuracy.values == [accuracy[f"student-{seed}"] for seed in (1, 2, 3)]
+    assert verdict.student.score.values == [accuracy[f"student-{seed}"] for seed in (1, 2, 3)]
     assert verdict.baseline is not None
-    assert verdict.baseline.accuracy.values == [accuracy[f"baseline-{seed}"] for seed in (1, 2, 3)]
-    assert verdict.controls["hard_labels"].accuracy.values == [
+    assert verdict.baseline.score.values == [accuracy[f"baseline-{seed}"] for seed in (1, 2, 3)]
+    assert verdict.controls["hard_labels"].score.values == [
         accuracy[f"hard_labels-{seed}"] for seed in (1, 2, 3)
     ]
-    assert verdict.teacher.accuracy.values == [accuracy["teacher"]]
+    assert verdict.teacher.score.values == [accuracy["teacher"]]
     assert verdict.student.parameters == 16 * 4 + 4 + 4 * 4 + 4
     assert verdict.student.flops == 2 * (16 * 4 + 4 * 4)
 

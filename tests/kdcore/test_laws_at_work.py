@@ -15,13 +15,21 @@ from kdcore.network import build
 from kdcore.objectives import OBJECTIVES
 from kdcore.recipe import Recipe
 from kdcore.run import prepare_run
+from kdcore.tasks import TASKS
 from kdcore.teaching import Teaching
 from kdcore.temperatures import TEMPERATURES
 from kdcore.weightings import WEIGHTINGS
 
-TAUGHT = {name: [name] if one.needs_teacher else [name, "kd"] for name, one in OBJECTIVES.items()}
+TASK = {name: next(task for task in TASKS if one.serves(task)) for name, one in OBJECTIVES.items()}
+TAUGHT = {
+    name: [name] if one.needs_teacher else [name, TASKS[TASK[name]].words.get("kd", "kd")]
+    for name, one in OBJECTIVES.items()
+}
 LEARNERS: dict[str, dict[str, object]] = {
-    **{f"objective {name}": {"objectives": written} for name, written in TAUGHT.items()},
+    **{
+        f"objective {name}": {"objectives": written, "task": TASK[name]}
+        for name, written in TAUGHT.items()
+    },
     **{f"temperature {name}": {"temperature": name} for name in TEMPERATURES},
     **{f"weighting {name}": {"weighting": name} for name in WEIGHTINGS},
 }

@@ -178,10 +178,8 @@ def test_the_assistant_nearest_the_midpoint_is_chosen_on_validation_samples(tmp_
     (chosen,) = (event for event in events if isinstance(event, TeacherChosen))
     validated = {name: score["validation_accuracy"] for name, score in scores.items()}
     assert chosen.target == (validated["teacher"] + validated["baseline-0"]) / 2
-    assert chosen.accuracies == {
-        name: validated[name] for name in ("assistant-a-0", "assistant-b-0")
-    }
-    distance = {name: abs(one - chosen.target) for name, one in chosen.accuracies.items()}
+    assert chosen.scores == {name: validated[name] for name in ("assistant-a-0", "assistant-b-0")}
+    distance = {name: abs(one - chosen.target) for name, one in chosen.scores.items()}
     assert distance[chosen.teacher] == min(distance.values())
     assert (tmp_path / "artifacts/assistant-2.safetensors").exists()
 
@@ -199,7 +197,9 @@ def test_the_choice_is_by_accuracy_and_not_by_place():
             "assistant-3-0": 0.66,
         }.items()
     }
-    assert nearest_midpoint(replace(stage, link=link), scores).teacher == "assistant-2-0"
+    assert (
+        nearest_midpoint(replace(stage, link=link), scores, "accuracy").teacher == "assistant-2-0"
+    )
 
 
 def test_auto_without_candidates_tries_sizes_of_the_students_own_architecture(tmp_path):

@@ -18,12 +18,13 @@ from sklearn.metrics import confusion_matrix, recall_score
 
 from kdcore.dataset import Samples
 from kdcore.examine import calibration, confusion, examine, picture
-from kdcore.quality import Quality
+from kdcore.quality import ClassQuality
 from kdcore.reporting import figures
 from kdcore.reporting.markdown import as_markdown
 from kdcore.reporting.page import as_page
 from kdcore.reporting.record import Report
 from kdcore.story import distill
+from kdcore.task import Said
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&lt; </title></style>"
 
@@ -37,16 +38,18 @@ def labelled(count, classes, seed=1):
     return Samples(draw(count, 1, 8, 8), labels)
 
 
-def quality(classes=5, count=200, names=()) -> Quality:
+def quality(classes=5, count=200, names=()) -> ClassQuality:
     samples = labelled(count, classes)
     near = torch.nn.functional.one_hot(samples.labels, classes) * 2.0
     return examine(
-        samples,
-        teacher=near + draw(count, classes, seed=2),
-        students={seed: near + 2 * draw(count, classes, seed=seed) for seed in (3, 4)},
-        baselines={seed: 3 * draw(count, classes, seed=10 + seed) for seed in (3, 4)},
-        seed=4,
-        names=names,
+        Said(
+            samples,
+            teacher=near + draw(count, classes, seed=2),
+            students={seed: near + 2 * draw(count, classes, seed=seed) for seed in (3, 4)},
+            baselines={seed: 3 * draw(count, classes, seed=10 + seed) for seed in (3, 4)},
+            seed=4,
+            names=names,
+        )
     )
 
 
@@ -87,11 +90,13 @@ def test_confusion_and_classes_are_those_of_scikit_learn():
     expected = confusion_matrix(samples.labels, answers[1], labels=range(6))
     assert confusion(logits[1], samples.labels) == expected.tolist()
     found = examine(
-        samples,
-        teacher=logits[0],
-        students={1: logits[1], 2: logits[2]},
-        baselines={1: logits[3]},
-        seed=1,
+        Said(
+            samples,
+            teacher=logits[0],
+            students={1: logits[1], 2: logits[2]},
+            baselines={1: logits[3]},
+            seed=1,
+        )
     )
     recalled = [
         recall_score(samples.labels, answers[seed], labels=range(6), average=None)
@@ -153,7 +158,7 @@ def test_the_report_holds_all_that_the_run_has_told(told):
         assert 0 <= one.student <= 1
     student = sum(one.student * one.count for one in report.quality.classes)
     total = sum(one.count for one in report.quality.classes)
-    assert student / total == pytest.approx(report.verdict.student.accuracy.mean)
+    assert student / total == pytest.approx(report.verdict.student.score.mean)
     assert (told / "report.md").read_text() == as_markdown(report)
     assert (told / "report.html").read_text() == as_page(report)
 
@@ -174,7 +179,7 @@ class Page(HTMLParser):
         self.attributes += attrs
 
 
-def as_page_of(found: Quality, **changes) -> str:
+def as_page_of(found: ClassQuality, **changes) -> str:
     return as_page(sample().model_copy(update={"quality": found, **changes}))
 
 
@@ -208,7 +213,7 @@ def test_figures_are_well_formed_and_say_what_they_show(classes):
     drawn = [
         figures.reliability(found.calibration),
         figures.tradeoff(verdict),
-        figures.changes(found.classes),
+        figures.changes(found.classes, "accuracy"),
         figures.confusion(found.confusion or [], names),
     ]
     for svg in drawn:

@@ -11,6 +11,7 @@ from kdcore.catalog import METHODS
 from kdcore.errors import RecipeError
 from kdcore.objectives import OBJECTIVES
 from kdcore.recipe import Recipe
+from kdcore.tasks import TASKS
 from kdcore.temperatures import TEMPERATURES
 from kdcore.validation import explain
 from kdcore.weightings import WEIGHTINGS
@@ -206,9 +207,18 @@ def test_data_of_unknown_shape_is_checked_as_soon_as_it_is_read(tmp_path):
 def meaningful(objective: str, temperature: str, weighting: str) -> bool:
     """Say by the entries' own flags whether a combination means something."""
     one = OBJECTIVES[objective]
-    return (temperature == "fixed" or one.softens) and (
-        weighting == "uniform" or not one.couples_samples
+    asked = task_of(objective)
+    return (
+        (temperature == "fixed" or one.softens)
+        and (weighting == "uniform" or not one.couples_samples)
+        and TEMPERATURES[temperature].serves(asked)
+        and WEIGHTINGS[weighting].serves(asked)
     )
+
+
+def task_of(objective: str) -> str:
+    """Return the first task in which an objective has a meaning."""
+    return next(name for name in TASKS if OBJECTIVES[objective].serves(name))
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
@@ -220,6 +230,7 @@ def test_every_combination_is_taken_or_refused_by_what_the_entries_say(
     objective, temperature, weighting
 ):
     axes = {"objectives": [objective], "temperature": temperature, "weighting": weighting}
+    axes["task"] = task_of(objective)
     if meaningful(objective, temperature, weighting):
         assert Recipe.model_validate({**TINY, **IMAGES, **axes}).objectives[0].name == objective
     else:

@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from kdcore.gate import METRICS, Gate
+from kdcore.gate import METRICS, SCORES, Gate
 from kdcore.verdict import (
     Interval,
     Measured,
@@ -17,7 +17,7 @@ from kdcore.verdict import (
 
 def measured(*accuracy: float, parameters: int = 100) -> Measured:
     return Measured(
-        accuracy=Sample.of(accuracy),
+        score=Sample.of(accuracy),
         parameters=parameters,
         size_bytes=4 * parameters,
         flops=2 * parameters,
@@ -25,9 +25,14 @@ def measured(*accuracy: float, parameters: int = 100) -> Measured:
     )
 
 
-def verdict(student: Measured, baseline: Measured | None, gates: tuple[str, ...] = ()) -> Verdict:
+def verdict(
+    student: Measured,
+    baseline: Measured | None,
+    gates: tuple[str, ...] = (),
+    metric: str = "accuracy",
+) -> Verdict:
     return reach_verdict(
-        seeds=list(range(len(student.accuracy.values))),
+        seeds=list(range(len(student.score.values))),
         teacher=measured(0.9, parameters=1000),
         student=student,
         baseline=baseline,
@@ -37,6 +42,7 @@ def verdict(student: Measured, baseline: Measured | None, gates: tuple[str, ...]
         tie_margin=0.005,
         test_size=1000,
         gates=gates,
+        metric=metric,
     )
 
 
@@ -107,7 +113,8 @@ def test_what_was_not_measured_does_not_pass():
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_can_be_gated(metric):
-    reached = verdict(measured(0.6, 0.8), measured(0.6, 0.7), (f"{metric} >= -1e9",))
+    own = score if (score := metric.partition(".")[2]) in SCORES else "accuracy"
+    reached = verdict(measured(0.6, 0.8), measured(0.6, 0.7), (f"{metric} >= -1e9",), own)
     assert reached.gates_passed
 
 

@@ -1,0 +1,39 @@
+"""What the docs tell to type is typed, and ends in a verdict."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = {
+    page.name: [
+        line
+        for block in re.findall(
+            r"^```console\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+        )
+        for line in block.splitlines()
+        if line.startswith(("python examples/", "python -m kdcore examples/"))
+    ]
+    for page in sorted((ROOT / "docs").glob("*.md"))
+}
+
+
+@pytest.mark.parametrize("page", [page for page, lines in PAGES.items() if lines])
+def test_the_examples_of_a_page_run_as_it_says(page: str, tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for line in PAGES[page]:
+        _, *arguments = shlex.split(line)
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode in {0, 3}, done.stdout + done.stderr
+    reports = sorted(tmp_path.glob("out/*/artifacts/report.json"))
+    assert len(reports) == sum("-m kdcore" in line for line in PAGES[page])
+    for report in reports:
+        verdict = json.loads(report.read_text())["verdict"]
+        assert verdict["outcome"] != "loses"
+        assert verdict["gates_passed"] is not False

@@ -6,17 +6,16 @@ Nothing is ever unpacked to the disk; a name in an archive is a name, and no pat
 from __future__ import annotations
 
 import io
-import re
 import stat
 import struct
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 from kdcore.errors import DataError
+from kdcore.zip_names import name_of, short
 
 MAX_ENTRIES: Final = 500_000
 MAX_DIRECTORY_BYTES: Final = 2**26
@@ -29,12 +28,11 @@ MAX_RATIO: Final = 200
 """Unpacked bytes for one in the archive; images and text are far below."""
 _FREE: Final = 2**20
 """Bytes that an entry may unpack to, whatever its ratio."""
-_MAX_NAME: Final = 1024
-_SHOWN: Final = 120
+_FREE_ARRAY: Final = 2**26
+"""As much for an array: labels pack well."""
 
 _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000
 _PATCHED: Final = 0x20
-_UTF8: Final = 0x800
 _LOCAL_HEADER: Final = 30
 _END: Final = b"PK\x05\x06"
 _END_BYTES: Final = 22
@@ -74,11 +72,15 @@ class ZipTree:
             alone then.
     """
 
-    def __init__(self, file: Path, shown: str) -> None:
-        """Open `file`, which people call `shown`, and look through its directory."""
+    def __init__(self, file: Path | BinaryIO, shown: str, *, of_arrays: bool = False) -> None:
+        """Open `file`, which people call `shown`, and look through its directory.
+
+        One entry of an `.npz` may hold all of the data.
+        """
         self._shown = shown
+        self._most, self._free = (MAX_BYTES, _FREE_ARRAY) if of_arrays else (MAX_ENTRY_BYTES, _FREE)
         try:
-            self._stream = file.open("rb")
+            self._stream = file.open("rb") if isinstance(file, Path) else file
         except OSError as error:
             raise DataError(f"{shown}: cannot be read ({error.strerror or error})") from None
         try:
@@ -89,7 +91,7 @@ class ZipTree:
             self._entries = self._looked_through()
         except _DAMAGED as error:
             self._stream.close()
-            raise self._refuse(f"is a damaged zip archive ({_short(str(error))})") from None
+            raise self._refuse(f"is a damaged zip archive ({short(str(error))})") from None
         except DataError:
             self._stream.close()
             raise
@@ -119,12 +121,20 @@ class ZipTree:
             with self._archive.open(entry) as stream:
                 content = stream.read(entry.file_size + 1)
         except _DAMAGED as error:
-            raise self._refuse(f"{name!r} is damaged ({_short(str(error))})") from None
+            raise self._refuse(f"{name!r} is damaged ({short(str(error))})") from None
         if len(content) != entry.file_size:
             raise self._refuse(
                 f"{name!r} unpacks to {len(content):,} bytes; its entry says {entry.file_size:,}"
             )
         return content
+
+    def head(self, name: str, most_bytes: int) -> bytes:
+        """Return the first bytes of a file; raises what `read` raises."""
+        try:
+            with self._archive.open(self._entries[name]) as stream:
+                return stream.read(most_bytes)
+        except _DAMAGED as error:
+            raise self._refuse(f"{name!r} is damaged ({short(str(error))})") from None
 
     def _refuse(self, found: str, hint: str = _REPACK) -> DataError:
         return DataError(f"{self._shown}: {found}", hint=hint)
@@ -173,15 +183,15 @@ class ZipTree:
             raise self._refuse(f"has {len(infos):,} entries; expected at most {MAX_ENTRIES:,}")
         total = 0
         for info in infos:
-            name = self._name(info)
+            name = name_of(info, self._refuse)
             self._check(info, name)
             total += info.file_size
             if name.endswith("/"):
                 if info.file_size:
-                    raise self._refuse(f"the folder {_short(name)!r} holds bytes of its own")
+                    raise self._refuse(f"the folder {short(name)!r} holds bytes of its own")
                 continue
             if name in found:
-                raise self._refuse(f"{_short(name)!r} stands there twice; expected once")
+                raise self._refuse(f"{short(name)!r} stands there twice; expected once")
             found[name] = info
         if total > MAX_BYTES:
             raise self._refuse(
@@ -199,52 +209,16 @@ class ZipTree:
         for name in names:
             if name.lower().endswith(_NESTED):
                 raise self._refuse(
-                    f"{_short(name)!r} is an archive in the archive", hint="unpack the inner one"
+                    f"{short(name)!r} is an archive in the archive", hint="unpack the inner one"
                 )
             parts = name.split("/")
             for end in range(1, len(parts)):
                 if (folder := "/".join(parts[:end])) in files:
-                    raise self._refuse(f"{_short(folder)!r} is a file and a folder as well")
-
-    def _name(self, info: zipfile.ZipInfo) -> str:
-        """Return the name of an entry.
-
-        Raises:
-            DataError: it leads anywhere but down, or is no text.
-        """
-        raw = info.orig_filename  # `filename` is mended already
-        if not info.flag_bits & _UTF8 and not raw.isascii():
-            # The standard library read code page 437; several programs write UTF-8 and do not say.
-            try:
-                raw = raw.encode("cp437").decode()
-            except UnicodeError:
-                raise self._refuse(
-                    f"the name {_short(raw)!r} is not written in UTF-8",
-                    hint="give the files plain names, or pack them with a program that writes "
-                    "UTF-8",
-                ) from None
-        name = unicodedata.normalize("NFC", raw)
-        folders = name.removesuffix("/").split("/")
-        reason = None
-        if len(name) > _MAX_NAME:
-            reason = f"has {len(name):,} characters; expected at most {_MAX_NAME:,}"
-        elif any(unicodedata.category(one) in {"Cc", "Cs", "Zl", "Zp"} for one in name):
-            reason = "has control characters"
-        elif "\\" in name:
-            reason = "has a backslash; folders are told apart by /"
-        elif name.startswith("/") or re.match("[A-Za-z]:", name):
-            reason = "is an absolute path"
-        elif ".." in folders:
-            reason = "leads out of the archive (..)"
-        elif "" in folders or "." in folders:
-            reason = "has an empty part"
-        if reason:
-            raise self._refuse(f"the name {_short(name)!r} {reason}")
-        return name
+                    raise self._refuse(f"{short(folder)!r} is a file and a folder as well")
 
     def _check(self, info: zipfile.ZipInfo, name: str) -> None:
         """Refuse an entry that is no plain file or folder, or too large."""
-        shown, size, packed = repr(_short(name)), info.file_size, info.compress_size
+        shown, size, packed = repr(short(name)), info.file_size, info.compress_size
         if info.flag_bits & _ENCRYPTED:
             raise self._refuse(f"{shown} is encrypted", hint="pack it anew without a password")
         kind = stat.S_IFMT(info.external_attr >> 16)
@@ -258,12 +232,12 @@ class ZipTree:
             raise self._refuse(
                 f"{shown} is packed by method {info.compress_type}; expected deflate, or none"
             )
-        if size > MAX_ENTRY_BYTES:
+        if size > self._most:
             raise self._refuse(
-                f"{shown} unpacks to {size:,} bytes; expected at most {MAX_ENTRY_BYTES:,}",
+                f"{shown} unpacks to {size:,} bytes; expected at most {self._most:,}",
                 hint="make the file smaller",
             )
-        if size > _FREE and size > MAX_RATIO * packed:
+        if size > self._free and size > MAX_RATIO * packed:
             raise self._refuse(
                 f"{shown} unpacks from {packed:,} bytes to {size:,}; expected at most "
                 f"{MAX_RATIO} times as much",
@@ -278,7 +252,7 @@ class ZipTree:
         """Refuse entries that share bytes: a small archive would unpack to anything."""
         end = 0
         for info in sorted(infos, key=lambda info: info.header_offset):
-            name = _short(info.orig_filename)
+            name = short(info.orig_filename)
             if info.header_offset < end:
                 raise self._refuse(f"{name!r} lies over another entry")
             end = info.header_offset + _LOCAL_HEADER + info.compress_size
@@ -290,7 +264,3 @@ def is_left_out(name: str) -> bool:
     """Return whether a file is the file system's own and no data: `.DS_Store`, `__MACOSX`."""
     own = {"__MACOSX", "Thumbs.db", "desktop.ini"}
     return any(part.startswith(".") or part in own for part in name.split("/"))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

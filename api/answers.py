@@ -21,7 +21,7 @@ _WHEN: Final = {
     403: "The key is not good for this, or another site's page has sent the request.",
     404: "There is no such thing.",
     408: "The body did not come in time.",
-    409: "The job's status does not allow this verb.",
+    409: "The status does not allow this, or something else is in its way.",
     410: "It was there, and is gone.",
     413: "The body is too large.",
     415: "The media type of the body is not one of those that are read.",

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from starlette.datastructures import Headers
-from starlette.responses import StreamingResponse
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
 from api.problems import Problem
@@ -113,6 +114,24 @@ def _part(asked: Headers, file: StoredFile) -> tuple[int, int] | None:
             headers={"Content-Range": f"bytes */{file.size_bytes}"},
         )
     return first, end
+
+
+def send_file(request: Request, file: StoredFile, presigned_seconds: int | None) -> Response:
+    """Return the answer to a GET or HEAD of a file; with seconds, where it lies in a bucket.
+
+    Raises what `Download` raises.
+    """
+    if matches(request.headers.get("if-none-match"), file.etag):
+        return Response(status_code=304, headers={"ETag": file.etag})
+    is_head = request.method == "HEAD"
+    if not is_head and presigned_seconds is not None:
+        link = file.link(presigned_seconds)
+        if link is not None:
+            # Whoever has it has the file, so no cache may keep it.
+            return Response(
+                status_code=307, headers={"Location": link, "Cache-Control": "no-store"}
+            )
+    return Download(file, request.headers, head=is_head)
 
 
 def checksums(files: Sequence[StoredFile]) -> str:

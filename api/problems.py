@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from api.schemas import FieldError, MirroredError, ProblemBody
 from jobs import errors as ledger
+from jobs import input_errors as brought
 from jobs.database import UNREACHABLE
 from kdcore.errors import KdcoreError
 from kdcore.teacher_cache.shelf import CacheBusyError
@@ -59,6 +60,14 @@ class PayloadProblem(Problem):
 # The one table: which error of the ledger or the engine is which status.
 STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (ledger.JobDeleted, 410),
+    (brought.InputDeleted, 410),
+    (brought.InputNotFound, 404),
+    (brought.UploadNotFound, 404),
+    (brought.InputInUse, 409),
+    (brought.UploadIncomplete, 409),
+    (brought.TooLarge, 413),
+    (brought.FormatRefused, 415),
+    (brought.ContentRefused, 422),
     (ledger.JobNotFound, 404),
     (ledger.ProjectNotFound, 404),
     (ledger.KeyNotFound, 404),
@@ -127,7 +136,10 @@ def _domain_problem(error: Exception, status: int) -> Problem:
             return Problem(status, code, message, hint=hint, headers=headers)
         case ledger.ArtifactNotFound() if error.gone:
             return Problem(
-                410, "artifact_gone", message, hint="post the job's spec again to make it anew"
+                410,
+                "artifact_gone",
+                message,
+                hint="bring it again: post the job's spec once more, or upload the file",
             )
         case KdcoreError():
             errors = [FieldError(pointer="", code=code, message=message, hint=hint)]

@@ -13,7 +13,7 @@ from api.problems import Problem
 from jobs.artifacts import ArtifactStore, Content
 
 CHUNK_BYTES: Final = 1 << 18
-_AGAIN: Final = "post the job's spec again to make it anew"
+_AGAIN: Final = "bring it again: post the job's spec once more, or upload the file"
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,11 @@ from api import schemas, telling
 from api.answers import send_content
 from api.checks import fault
 from api.dependencies import Visit
+from api.problems import PayloadProblem
+from api.schemas import FieldError
 from jobs.database import Written, dump_json
 from jobs.errors import IdempotencyKeyTaken
+from jobs.input_errors import InputNotFound
 from jobs.logs import bind, bound
 from jobs.submission import Submission
 from jobs.traces import traceparent
@@ -97,7 +100,14 @@ async def store_once(visit: Visit, key: str | None, request: object, make: Make)
 
 
 async def _store(visit: Visit, submission: Submission) -> Response:
-    row = await visit.house.submit(replace(submission, origin=_origin()))
+    try:
+        row = await visit.house.submit(replace(submission, origin=_origin()))
+    except InputNotFound as error:
+        # An uploaded file that was there a moment ago.
+        raise PayloadProblem(
+            [FieldError(pointer="", code=error.code, message=str(error), hint=error.hint)],
+            code=error.code,
+        ) from None
     visit.meters.submitted.inc()
     bind(job_id=row.id)  # for the log's line of this request
     # Ringing may wait a second for a broker that is away; the client need not.

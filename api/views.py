@@ -166,8 +166,8 @@ def artifact(row: tables.Artifact) -> schemas.Artifact:
     )
 
 
-def stored_file(row: tables.Artifact, store: ArtifactStore) -> StoredFile:
-    """Return a delivered file with the way to its content."""
+def stored_file(row: tables.Artifact | tables.Input, store: ArtifactStore) -> StoredFile:
+    """Return a file that was delivered or brought, with the way to its content."""
     return StoredFile(
         name=row.name,
         size_bytes=row.size_bytes,

@@ -112,6 +112,30 @@ class Content:
         self.close()
 
 
+class Inlet(Protocol):
+    """Content on its way into a store: nobody sees it before it is whole."""
+
+    def write(self, block: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            StoreFull: there is no room.
+            StoreUnavailable: the store went away.
+        """
+        ...
+
+    def finish(self, delivery: Delivery) -> str:
+        """Give what was written its name, and return its location; raises what `write` raises.
+
+        The caller has counted and hashed it: the delivery says what was written.
+        """
+        ...
+
+    def abandon(self) -> None:
+        """Leave nothing behind, as far as the store can be reached; a collector finds the rest."""
+        ...
+
+
 class ArtifactStore(Protocol):
     """Where content is kept. Every method may be called from several threads.
 
@@ -137,6 +161,15 @@ class ArtifactStore(Protocol):
             ArtifactRefused: the name is not allowed, or the content is not what was announced.
             StoreFull: there is no room; nothing half-written is left.
             OSError: the file cannot be read.
+        """
+        ...
+
+    def receive(self, owner: str, number: int, name: str) -> Inlet:
+        """Begin to take in content of unknown length, which will lie at `<owner>/<number>/<name>`.
+
+        Raises:
+            ArtifactRefused: the name is not allowed.
+            StoreFull: there is no room.
         """
         ...
 

@@ -38,6 +38,7 @@ class Clearing:
     def run(self) -> None:
         """Give up what is kept no longer, and clear away a part of what there is to clear."""
         self.purge()
+        self.uploads()
         self.files()
         self.workdirs()
 
@@ -51,6 +52,16 @@ class Clearing:
             for job_id in purged:
                 log.info("the files of %s were kept for long enough", job_id)
             if len(purged) < AT_ONCE:
+                return
+
+    def uploads(self) -> None:
+        """Give up uploads in parts that were left alone for too long."""
+        for _ in range(MOST):
+            with self._database.write() as session:
+                expired = Repository(session).expire_uploads(AT_ONCE)
+            for upload_id in expired:
+                log.info("%s was left alone for too long", upload_id)
+            if len(expired) < AT_ONCE:
                 return
 
     def files(self) -> None:

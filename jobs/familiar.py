@@ -89,7 +89,8 @@ def read_familiar(document: object) -> Familiar | None:
 
 def _meet(key: tuple[str, int], spec: JobSpec) -> Familiar:
     """Remember a spec, with what stands around name and seeds in the text of its recipe."""
-    _ = spec.extent  # which every copy of it then has, since it depends on how many seeds there are
+    # Every copy of it then has these; the first depends on how many seeds there are.
+    _ = spec.extent, spec.references
     recipe = spec.model_dump_json(include=_OF_THE_RUN)
     named = recipe.removeprefix(f'{{"name":{_json(spec, "name")},')
     before, _, after = named.partition(f',"seeds":{_json(spec, "seeds")},"{_BEHIND_SEEDS}":')

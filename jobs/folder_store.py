@@ -25,12 +25,12 @@ from jobs.artifacts import (
     open_plain_file,
 )
 from jobs.errors import ArtifactNotFound, StoreFull, StoreMisconfigured, StoreUnavailable
+from jobs.folder_inlet import FolderInlet, new_file
 from kdcore.errors import DiskFullError
 from kdcore.files import disk_full_is_named, sync_folder
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.tmp")
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}
-_TRIES = 100
 
 
 class FolderStore:
@@ -72,7 +72,7 @@ class FolderStore:
         with open_plain_file(source) as content:
             try:
                 with disk_full_is_named():
-                    with _new_file(beside) as copy:
+                    with new_file(beside) as copy:
                         _copy(content, copy, delivery)
                     beside.replace(target)
                     sync_folder(target.parent)
@@ -84,6 +84,10 @@ class FolderStore:
             finally:
                 beside.unlink(missing_ok=True)
         return location
+
+    def receive(self, owner: str, number: int, name: str) -> FolderInlet:
+        """Begin to take in content of unknown length; see `ArtifactStore`."""
+        return FolderInlet(self.root, location_of(owner, number, name))
 
     def size(self, location: str) -> int:
         """Return how many bytes are kept at a location."""
@@ -157,18 +161,6 @@ def _copy(content: BinaryIO, copy: BinaryIO, delivery: Delivery) -> None:
     copy.flush()
     os.fsync(copy.fileno())
     delivery.check(size, digest.hexdigest())
-
-
-def _new_file(path: Path) -> BinaryIO:
-    for left in reversed(range(_TRIES)):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("xb")
-        except (FileNotFoundError, FileExistsError):
-            # Whoever deleted the last other file took the empty folder with it at this moment.
-            if not left:
-                raise
-    raise AssertionError
 
 
 def _entries(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Ids of jobs: they sort by the time at which they were made, and nobody can guess the next one.
+"""Ids of jobs and uploads: they sort by when they were made, and nobody guesses the next one.
 
 And of processes: no other one has the same, now or later.
 """
@@ -12,6 +12,9 @@ import time
 import uuid
 
 JOB_ID = re.compile(r"job_[0-9a-hjkmnp-tv-z]{26}")
+DATASET_ID = re.compile(r"ds_[0-9a-hjkmnp-tv-z]{26}")
+MODEL_ID = re.compile(r"mdl_[0-9a-hjkmnp-tv-z]{26}")
+UPLOAD_ID = re.compile(r"upl_[0-9a-hjkmnp-tv-z]{26}")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 80
 _LENGTH = 26
@@ -21,7 +24,12 @@ _last = 0
 
 
 def new_job_id() -> str:
-    """Return `job_` and 26 characters of lower-case ULID; later calls of a process sort later."""
+    """Return the id of a new job."""
+    return new_id("job")
+
+
+def new_id(prefix: str) -> str:
+    """Return `<prefix>_` and 26 characters of lower-case ULID; in a process, later sorts later."""
     global _last  # noqa: PLW0603  # the order of ids is a promise of the whole process
     with _lock:
         milliseconds = time.time_ns() // 1_000_000
@@ -30,7 +38,7 @@ def new_job_id() -> str:
         _last = fresh if fresh >> _RANDOM_BITS > _last >> _RANDOM_BITS else _last + 1
         number = _last
     digits = [_ALPHABET[number >> 5 * place & 31] for place in reversed(range(_LENGTH))]
-    return "job_" + "".join(digits)
+    return f"{prefix}_" + "".join(digits)
 
 
 def new_process_id() -> str:

@@ -11,6 +11,8 @@ from jobs.bulk import insert_rows
 from jobs.database import UNREACHABLE, Database
 from jobs.errors import IdempotencyKeyTaken, ProjectFull
 from jobs.ids import new_job_id
+from jobs.input_errors import InputNotFound
+from jobs.inputs import note_uses
 from jobs.journal import count
 from jobs.keyed import JobRow
 from jobs.projects import require_room
@@ -22,8 +24,8 @@ from jobs.tables import Event, Job, JobLabel
 def store_all(database: Database, submissions: Sequence[Submission]) -> list[JobRow | Exception]:
     """Store jobs and return their rows, each committed; what cannot be stored has its error.
 
-    A key that is taken, or a project that is full, undoes the common transaction; each is then
-    stored alone.
+    A key that is taken, a project that is full, or a file that is gone undoes the common
+    transaction; each is then stored alone.
     """
     if len(submissions) == 1:
         return [_store_one(database, submissions[0])]
@@ -31,7 +33,7 @@ def store_all(database: Database, submissions: Sequence[Submission]) -> list[Job
         # No session: it would cost as much as what it is there for.
         with database.engine.begin() as connection:
             return list[JobRow | Exception](store(connection, submissions))
-    except (IntegrityError, ProjectFull):
+    except (IntegrityError, ProjectFull, InputNotFound):
         return [_store_one(database, one) for one in submissions]
 
 
@@ -39,7 +41,13 @@ def _store_one(database: Database, submission: Submission) -> JobRow | Exception
     try:
         with database.engine.begin() as connection:
             return store(connection, [submission])[0]
-    except (IdempotencyKeyTaken, ProjectFull, IntegrityError, *UNREACHABLE) as error:
+    except (
+        IdempotencyKeyTaken,
+        InputNotFound,
+        ProjectFull,
+        IntegrityError,
+        *UNREACHABLE,
+    ) as error:
         return error
 
 
@@ -48,6 +56,7 @@ def store(connection: Connection, submissions: Sequence[Submission]) -> list[Job
 
     Raises:
         ProjectFull: a project may not have so many jobs waiting.
+        InputNotFound: an uploaded file was deleted since it was looked for.
         IdempotencyKeyTaken: there is one job, and its key is taken.
         sqlalchemy.exc.IntegrityError: there are several, and a key of one is taken.
     """
@@ -78,6 +87,10 @@ def store(connection: Connection, submissions: Sequence[Submission]) -> list[Job
         for row, one in zip(rows, submissions, strict=True)
     ]
     insert_rows(connection, Event, events)
+    uses = [
+        (row.id, one) for row, each in zip(rows, submissions, strict=True) for one in each.inputs
+    ]
+    note_uses(connection, uses)
     return rows
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from jobs.curves import CurveBook
 from jobs.errors import LeaseLost
+from jobs.inputs import Inputs, Used
 from jobs.journal import Line, held, require_owner
 from jobs.moments import clock
 from jobs.progress import fold_progress, fold_saved_steps
@@ -66,6 +67,8 @@ class Claim:
     """How long earlier attempts ran since the client last asked for the job."""
     origin: dict[str, Any] = field(default_factory=dict[str, Any])
     """Which request the job came with (`request_id`), and in which trace (`traceparent`)."""
+    inputs: list[Used] = field(default_factory=list[Used])
+    """Uploaded files that the recipe names."""
     claimed_at: float = field(default_factory=time.monotonic)
     """On the monotonic clock of whoever claimed it."""
 
@@ -79,7 +82,7 @@ class Wish:
     pause: bool = False
 
 
-class Leases(CurveBook):
+class Leases(CurveBook, Inputs):
     """Claims on jobs, and everything that only their owner may write."""
 
     def claim(
@@ -162,6 +165,7 @@ class Leases(CurveBook):
             recipe=job.recipe,
             resume_from=sorted((row.attempt for row in earlier), reverse=True),
             announced=[data for seq, data in told if seq > 1],
+            inputs=self.used_by(job_id),
             origin=told[0][1],
             max_runtime_seconds=job.max_runtime_seconds,
             used_seconds=sum(

@@ -4,8 +4,8 @@ It is put together from one file for each voice, and all SQL is in these: `journ
 written), `story` (what happened), `leases` (a worker at work), `curves` (what it tells of curves),
 `endings` (how attempts end), `sweeping` (what anybody may do), `listing` (what is found how),
 `experience` (what earlier jobs tell), `verbs` (what clients want), `retention` (what is kept no
-more), `projects` and `keyring` (who may), `audit` (who did), `operations` (what operators ask for);
-new jobs come in here.
+more), `projects` and `keyring` (who may), `audit` (who did), `operations` (what operators ask for),
+`inputs` and `uploads` (what clients bring); new jobs come in here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,13 @@ from jobs.sweeping import Sweeping
 from jobs.tables import Job
 from jobs.tenants import DEFAULT_PROJECT
 from jobs.tombstones import missing
+from jobs.uploads import Uploads
 from jobs.verbs import Verbs
 
 
-class Repository(Leases, Sweeping, Experience, Verbs, Retention, Keyring, Audit, Operations):
+class Repository(
+    Leases, Sweeping, Experience, Verbs, Retention, Keyring, Audit, Operations, Uploads
+):
     """The ledger inside one transaction; it never commits, the transaction's owner does."""
 
     def add(

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from jobs.artifacts import (
 from jobs.errors import ArtifactNotFound, StoreUnavailable
 from jobs.s3_bucket import Bucket
 from jobs.s3_client import connect
+from jobs.s3_inlet import S3Inlet
 from jobs.s3_upload import Upload
 
 _PING = ".ping"
@@ -82,6 +83,11 @@ class S3Store:
         if not upload.is_confirmed:
             self._look_again(location, delivery)
         return location
+
+    def receive(self, owner: str, number: int, name: str) -> S3Inlet:
+        """Begin to take in content of unknown length; see `ArtifactStore`."""
+        location = location_of(owner, number, name)
+        return S3Inlet(self._prompt, self.bucket, location, partial(self._look_again, location))
 
     def _look_again(self, location: str, delivery: Delivery) -> None:
         """Read back what a server without checksums has kept, before anybody relies on it."""

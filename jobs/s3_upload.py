@@ -58,7 +58,7 @@ class Upload:
                     break
                 number = {"PartNumber": len(parts) + 1}
                 answer = self._send(self._client.upload_part, block, **upload, **number)
-                told = {"ETag": answer["ETag"], "ChecksumSHA256": _sha256(block)}
+                told = {"ETag": answer["ETag"], "ChecksumSHA256": sha256_of(block)}
                 parts.append(number | told)
             self._delivery.check(size, digest.hexdigest())
             self._client.complete_multipart_upload(
@@ -71,20 +71,29 @@ class Upload:
             raise
 
     def _send(self, send: Any, block: bytes, **more: Any) -> Any:
-        sent = _sha256(block)
-        answer = send(
-            **self._where, **more, Body=block, ChecksumAlgorithm="SHA256", ChecksumSHA256=sent
-        )
-        found = answer.get("ChecksumSHA256")
-        if found is None:
-            self.is_confirmed = False
-        elif found != sent:
-            raise StoreUnavailable(
-                f"{self._delivery.name}: the artifact store has found other bytes than were sent",
-                hint="it is sent again; see the network if this stays so",
-            )
+        answer, is_confirmed = sent(send, block, **self._where, **more)
+        self.is_confirmed &= is_confirmed
         return answer
 
 
-def _sha256(block: bytes) -> str:
+def sent(send: Any, block: bytes, **more: Any) -> tuple[Any, bool]:
+    """Send a block with its sha256; return the answer, and whether the server confirmed that.
+
+    Raises:
+        StoreUnavailable: the server has found other bytes than were sent.
+    """
+    digest = sha256_of(block)
+    answer = send(**more, Body=block, ChecksumAlgorithm="SHA256", ChecksumSHA256=digest)
+    found = answer.get("ChecksumSHA256")
+    if found not in {None, digest}:
+        raise StoreUnavailable(
+            f"{more['Key'].rpartition('/')[2]}: the artifact store has found other bytes than were"
+            " sent",
+            hint="it is sent again; see the network if this stays so",
+        )
+    return answer, found is not None
+
+
+def sha256_of(block: bytes) -> str:
+    """Return a block's sha256 as S3 writes it."""
     return base64.b64encode(hashlib.sha256(block).digest()).decode()

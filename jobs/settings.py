@@ -104,6 +104,19 @@ class Settings(BaseSettings):
     inputs: Folder = Field(default_factory=_inside_data("inputs"))
     """Folder that relative paths in specs (`data.path`, `teacher.weights`) start from."""
 
+    input_cache: Folder = Field(default_factory=_inside_data("input-cache"))
+    """Folder of uploaded files that this machine's jobs have used."""
+    input_cache_bytes: int = Field(default=50 << 30, ge=0)
+    """Room for it; files that were not used for the longest time make way. 50 GiB."""
+    upload_bytes: int = Field(default=10 << 30, ge=1024)
+    """Largest file that a client may upload. 10 GiB."""
+    upload_part_bytes: int = Field(default=64 << 20, ge=1024)
+    """Size of the parts of an upload in parts. 64 MiB."""
+    upload_seconds: float = Field(default=86_400.0, gt=0)
+    """How long an upload in parts may be left alone before it is given up. A day."""
+    stored_bytes: int | None = Field(default=None, ge=0)
+    """Most that the uploads of one project may take together; without it, no limit."""
+
     lease_seconds: float = Field(default=60.0, gt=0)
     """How long a worker may be silent before its job is given to another."""
     database_seconds: float = Field(default=20.0, gt=0)

@@ -8,6 +8,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from jobs.documents import DocumentTooLarge, Flaw, find_flaws
 from jobs.projects import PROJECT_NAME
+from jobs.references import Named, references_of
 from jobs.tenants import DEFAULT_QUEUE
 from kdcore.entry import Record
 from kdcore.extent import Extent, extent_of
@@ -60,6 +61,11 @@ class JobSpec(Recipe):
     def extent(self) -> Extent:
         """How large the run is."""
         return extent_of(self)
+
+    @cached_property
+    def references(self) -> tuple[Named, ...]:
+        """The uploaded files that it names."""
+        return references_of(self)
 
     @model_validator(mode="before")
     @classmethod

@@ -33,6 +33,8 @@ class Submission:
     """Id of the key that it was posted with."""
     cloned_from: str | None = None
     """The job whose spec this one began with."""
+    inputs: tuple[str, ...] = ()
+    """Ids of the uploaded files that it names."""
     origin: Written = _NOTHING
     """What its first event tells of where it came from."""
 

@@ -14,7 +14,7 @@ from jobs.endings import Ending, Endings
 from jobs.journal import DUE, DUE_OF_SQLITE, WAITING
 from jobs.moments import clock
 from jobs.states import ACTIVE, Status
-from jobs.tables import Artifact, Job
+from jobs.tables import Artifact, Input, Job, UploadPart
 
 BELL_SECONDS = 15.0
 
@@ -115,6 +115,10 @@ class Sweeping(Endings):
         named = set(
             self._session.scalars(select(Artifact.location).where(Artifact.job_id.in_(job_ids)))
         )
+        locations = {one.location for one in stored}
+        for brought in (Input, UploadPart):
+            theirs = select(brought.location).where(brought.location.in_(locations))
+            named.update(self._session.scalars(theirs))
         return [
             one
             for one in stored

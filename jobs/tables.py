@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from jobs.input_tables import Input, JobInput, Upload, UploadPart
 from jobs.operating import SweeperRound, Tally, TrainerLog, Worker
 from jobs.schema import Number, Table
 from jobs.states import ACTIVE, TERMINAL, AttemptStatus, Status
@@ -27,7 +28,9 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "Event",
+    "Input",
     "Job",
+    "JobInput",
     "JobLabel",
     "MetricChunk",
     "MetricView",
@@ -37,6 +40,8 @@ __all__ = [
     "Table",
     "Tally",
     "TrainerLog",
+    "Upload",
+    "UploadPart",
     "Worker",
 ]
 

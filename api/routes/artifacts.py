@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from api import views
-from api.answers import NO_STORE, problems, send, unless_known
+from api.answers import problems, send, unless_known
 from api.dependencies import JobId, Ledger, Visit
-from api.downloads import Download, archive, archive_etag, checksums, matches
+from api.downloads import archive, archive_etag, checksums, matches, send_file
 from api.schemas import Artifact, ListBody
 from api.stored_file import StoredFile
 from jobs.artifacts import NAME
@@ -74,15 +74,8 @@ def download_artifact(
     with visit.reading() as repository:
         repository.keeping_files(job_id)
         file = views.stored_file(repository.artifact(job_id, name), visit.store)
-    if matches(request.headers.get("if-none-match"), file.etag):
-        return Response(status_code=304, headers={"ETag": file.etag})
-    is_head = request.method == "HEAD"
-    if not is_head and (visit.settings.s3_presign if redirect is None else redirect):
-        link = file.link(visit.settings.s3_presign_seconds)
-        if link is not None:
-            # Whoever has it has the file, so no cache may keep it.
-            return Response(status_code=307, headers={"Location": link, **NO_STORE})
-    return Download(file, request.headers, head=is_head)
+    presigns = visit.settings.s3_presign if redirect is None else redirect
+    return send_file(request, file, visit.settings.s3_presign_seconds if presigns else None)
 
 
 @router.get(

@@ -26,7 +26,7 @@ PATHS: Final = {
     "curricula": ("curricula", "curriculum", "In which order samples are met."),
     "architectures": ("models", "architecture", "Networks that can teach and learn."),
     "tasks": ("tasks", "task", "What networks are asked: classes, labels, numbers."),
-    "datasets": ("datasets", "dataset", "Data that can be named in a spec."),
+    "data": ("datasets", "data", "Data that can be named in a spec."),
 }
 """Path in the API -> axis of the catalogue, the word for one entry, what it is."""
 

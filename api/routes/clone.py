@@ -13,6 +13,7 @@ from api.answers import problems
 from api.checks import affordable, checked
 from api.dependencies import JobId, Ledger, SentBody, Visit
 from api.merge_patch import merged, patch_body
+from api.references import resolve
 from api.schemas import Job
 from api.submitting import IdempotencyKey, created, store_once
 from jobs.spec import JobSpec
@@ -59,5 +60,6 @@ def _patched(visit: Visit, job_id: str, patch: object) -> Submission:
         sent = merged(repository.get(job_id).spec, patch)
     spec = checked(JobSpec, sent)
     affordable(spec, visit.settings)
-    submission = visit.submission(spec, cast("dict[str, object]", sent))
-    return replace(submission, cloned_from=job_id)
+    named = resolve(visit, spec)
+    submission = visit.submission(spec, cast("dict[str, object]", sent), recipe=named.recipe)
+    return replace(submission, cloned_from=job_id, inputs=named.inputs)

@@ -10,6 +10,7 @@ from api.answers import problems, send
 from api.dependencies import Ledger, SentBody, Visit
 from api.estimate import Estimate, NetworkSize, Seconds
 from api.examples import SUBMIT_BODY
+from api.references import resolved
 from api.specs import spec_of
 from jobs.experience import Pace
 from jobs.spec import JobSpec
@@ -33,6 +34,7 @@ async def estimate_job(visit: Ledger, body: SentBody) -> Response:
     earlier jobs with the same networks, data, method and batches, for as many steps.
     """
     read = await spec_of(visit, body)
+    await resolved(visit, read.spec)
     return send(await run_in_threadpool(_estimate, visit, read.spec))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
+from dataclasses import replace
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Request
@@ -18,6 +20,7 @@ from api.dependencies import JobId, Ledger, SentBody, Visit
 from api.downloads import matches
 from api.examples import SUBMIT_BODY
 from api.pagination import decode, encode
+from api.references import resolved
 from api.schemas import Job, JobStatus, JobSummary, ListBody
 from api.specs import spec_of
 from api.submitting import DryRun, IdempotencyKey, created, store_once
@@ -54,7 +57,9 @@ async def submit_job(
     if not dry_run:
         return await submit(visit, body, idempotency_key)
     spec, sent, _ = await spec_of(visit, body)
-    return send(DryRun(spec=sent, recipe=spec.recipe().model_dump(mode="json")))
+    named = await resolved(visit, spec)
+    recipe = json.loads(named.recipe) if named.recipe else spec.recipe().model_dump(mode="json")
+    return send(DryRun(spec=sent, recipe=recipe))
 
 
 async def submit(visit: Visit, body: Body, idempotency_key: str | None) -> Response:
@@ -64,9 +69,15 @@ async def submit(visit: Visit, body: Body, idempotency_key: str | None) -> Respo
     async def make(
         *, idempotency_key: str | None = None, body_sha256: str | None = None
     ) -> Submission:
-        return visit.submission(
-            spec, sent, idempotency_key=idempotency_key, body_sha256=body_sha256, recipe=recipe
+        named = await resolved(visit, spec, recipe)
+        submission = visit.submission(
+            spec,
+            sent,
+            idempotency_key=idempotency_key,
+            body_sha256=body_sha256,
+            recipe=named.recipe,
         )
+        return replace(submission, inputs=named.inputs) if named.inputs else submission
 
     return await store_once(visit, idempotency_key, sent, make)
 

@@ -10,6 +10,7 @@ import pytest
 from doors import Doors
 from fastapi.testclient import TestClient
 from ledgers import empty
+from s3_server import S3Server, settings_of
 from serving import SPEC, Server, running
 from stage_worker import StageWorker
 
@@ -84,6 +85,17 @@ def doors(database: Database, settings: Settings) -> Generator[Doors]:
             keys[who] = made.text
     with TestClient(create_app(settings), base_url="http://localhost") as client:
         yield Doors(client, keys)
+
+
+@pytest.fixture(params=["folder", "s3"])
+def each_store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[TestClient]:
+    """Give an app over each kind of store; parts of uploads are small."""
+    settings = Settings(data=tmp_path / "data", upload_part_bytes=1024)
+    if request.param == "s3":
+        server: S3Server = request.getfixturevalue("s3_server")
+        settings = settings.model_copy(update=settings_of(server, server.make_bucket()))
+    with TestClient(create_app(settings), base_url=HOST) as inside:
+        yield inside
 
 
 @pytest.fixture

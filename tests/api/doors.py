@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,3 +23,8 @@ class Doors:
         if who is not None:
             headers["Authorization"] = f"Bearer {self.keys.get(who, who)}"
         return self.client.request(method, path, headers=headers, **more)
+
+
+def digest_header(content: bytes) -> str:
+    """Return what `Repr-Digest` and `Content-Digest` say of content."""
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"

@@ -266,7 +266,7 @@ def test_workers_and_queue_are_told(
         ("paths", "direct"),
         ("curricula", "everything"),
         ("architectures", "mlp"),
-        ("datasets", "digits"),
+        ("data", "digits"),
     ],
 )
 def test_the_catalogue_tells_every_entry(client: TestClient, path: str, name: str) -> None:

@@ -1,0 +1,115 @@
+"""What can go wrong with files that clients bring; like all of the ledger's errors, without HTTP.
+
+JobError
+├── InputNotFound          no such dataset or model
+│   └── InputDeleted       there was one, and a client deleted it
+├── InputInUse             a job that has not ended needs it
+├── FormatRefused          the name does not end in a format that is taken
+├── ContentRefused         the content is not what the name says, or not what was announced
+├── TooLarge               more bytes than one file, or all files of a project, may have
+├── UploadNotFound         no such upload in parts
+└── UploadIncomplete       parts are missing, or one was damaged
+"""
+
+# ruff: noqa: N818  # the names say what happened, as in `jobs/errors.py`
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from jobs.errors import JobError
+
+_SHOWN = 5
+
+
+class InputNotFound(JobError):
+    """There is no such dataset or model."""
+
+    def __init__(self, kind: str, input_id: str) -> None:
+        """Name the kind and the id."""
+        super().__init__(
+            f"there is no {kind} {input_id[:80]!r}", hint=f"GET /v1/{kind}s lists the {kind}s"
+        )
+        self.code = f"{kind}_not_found"
+        self.input_id = input_id
+
+
+class InputDeleted(InputNotFound):
+    """There was such a dataset or model, and a client deleted it."""
+
+    def __init__(self, kind: str, input_id: str, at: datetime) -> None:
+        """Name it, and tell when it went."""
+        super(InputNotFound, self).__init__(
+            f"{kind} {input_id!r} was deleted at {at:%Y-%m-%d %H:%M:%S} UTC",
+            hint=f"upload it again: POST /v1/{kind}s",
+        )
+        self.code = f"{kind}_deleted"
+        self.input_id = input_id
+
+
+class InputInUse(JobError):
+    """Jobs that have not ended need it."""
+
+    code = "input_in_use"
+
+    def __init__(self, kind: str, input_id: str, job_ids: Sequence[str]) -> None:
+        """Name the jobs, or some of them."""
+        named = ", ".join(job_ids[:_SHOWN]) + (" and more" if len(job_ids) > _SHOWN else "")
+        super().__init__(
+            f"{kind} {input_id} is needed by jobs that have not ended: {named}",
+            hint="delete it when they have ended, or cancel them",
+        )
+
+
+class FormatRefused(JobError):
+    """The name does not end in a format that is taken."""
+
+    code = "format_not_taken"
+
+
+class ContentRefused(JobError):
+    """The content is not what the name says (`content_mismatch`), or other than announced."""
+
+    code = "content_mismatch"
+
+    def __init__(self, message: str, *, code: str = code, hint: str | None = None) -> None:
+        """Say what was found and what was expected."""
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class TooLarge(JobError):
+    """More bytes than one file, or all files of a project, may have."""
+
+    code = "upload_too_large"
+
+    def __init__(self, message: str, *, code: str = code, hint: str | None = None) -> None:
+        """Say how many there are and how many there may be."""
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class UploadNotFound(JobError):
+    """There is no such upload; it may have expired."""
+
+    code = "upload_not_found"
+
+    def __init__(self, upload_id: str) -> None:
+        """Name the upload."""
+        super().__init__(
+            f"there is no upload {upload_id[:80]!r}",
+            hint="begin another with POST /v1/uploads; one that is left alone expires",
+        )
+
+
+class UploadIncomplete(JobError):
+    """Parts of an upload are missing or damaged."""
+
+    code = "upload_incomplete"
+
+    def __init__(self, upload_id: str, numbers: Sequence[int], what: str = "lacks") -> None:
+        """Name the parts, or some of them."""
+        named = ", ".join(map(str, numbers[:_SHOWN])) + (" …" if len(numbers) > _SHOWN else "")
+        super().__init__(
+            f"upload {upload_id[:80]} {what} part {named}",
+            hint="PUT …/parts/{number} sends a part; then complete it again",
+        )

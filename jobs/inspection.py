@@ -1,0 +1,114 @@
+"""Uploaded files, looked through once they are whole: is the format kept to the end of the file?
+
+What is looked at are directories, headers and lengths, so it takes as long for a large file as for
+a small one, and nothing is unpacked. What a file means, the engine says when it reads it.
+"""
+
+import io
+import threading
+from collections.abc import Callable
+from typing import BinaryIO, Final
+
+import numpy as np
+
+from jobs.artifacts import ArtifactStore
+from jobs.formats import Format
+from jobs.input_errors import ContentRefused
+from jobs.onnx_file import check_onnx
+from jobs.receiving import Received
+from jobs.safetensors_file import check_safetensors
+from jobs.stored_reader import open_stored
+from kdcore.errors import DataError
+from kdcore.zip_files import ZipTree
+
+_PARQUET_END: Final = 8
+_PARQUET_LEAST: Final = 12
+_ARRAY_HEADER: Final = 10_000
+_PREFIX: Final = 12
+_MOST_ARRAYS: Final = 10_000
+# The directory of one archive may take some hundred megabytes of memory.
+_turn = threading.Lock()
+
+
+def look_through(store: ArtifactStore, received: Received, claimed: Format, name: str) -> None:
+    """Hold a file that lies in the store against the rules of its format.
+
+    Raises:
+        ContentRefused: it was cut short, is damaged, or means harm.
+        StoreUnavailable: the store went away.
+    """
+    look = _LOOKS.get(claimed.suffix)
+    if look is None:
+        return
+    with open_stored(store, received.location, received.size_bytes) as content:
+        try:
+            look(content, received.size_bytes, name)
+        except DataError as error:
+            raise ContentRefused(str(error), code="content_refused", hint=error.hint) from None
+
+
+def _zip(content: BinaryIO, size_bytes: int, name: str) -> None:  # noqa: ARG001 - one signature
+    with _turn, ZipTree(content, name) as tree:
+        if not tree.sizes:
+            raise DataError(f"{name}: holds no files", hint="pack a folder with files in it")
+
+
+def _npz(content: BinaryIO, size_bytes: int, name: str) -> None:  # noqa: ARG001 - one signature
+    with _turn, ZipTree(content, name, of_arrays=True) as tree:
+        if len(tree.sizes) > _MOST_ARRAYS:
+            raise DataError(
+                f"{name}: holds {len(tree.sizes):,} arrays; expected at most {_MOST_ARRAYS:,}"
+            )
+        for entry, entry_bytes in tree.sizes.items():
+            _array(tree.head(entry, _PREFIX + _ARRAY_HEADER), entry_bytes, f"{name}: {entry!r}")
+
+
+def _array(head: bytes, size_bytes: int, shown: str) -> None:
+    """Refuse an array that is longer or shorter than it says, or made of Python objects."""
+    file = io.BytesIO(head)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, _, kind = read(file, max_header_size=_ARRAY_HEADER)
+    except (ValueError, KeyError, EOFError) as error:
+        told = str(error).partition("\n")[0][:120]
+        raise DataError(
+            f"{shown}: is no NumPy array that can be read ({told})",
+            hint="save arrays of numbers with numpy.savez",
+        ) from None
+    if kind.hasobject:
+        raise DataError(
+            f"{shown}: holds Python objects, which are pickles and can run code",
+            hint="save arrays of numbers with numpy.savez",
+        )
+    told_bytes = kind.itemsize
+    for length in shape:
+        told_bytes *= length
+    if any(length < 0 for length in shape) or told_bytes != size_bytes - file.tell():
+        raise DataError(
+            f"{shown}: says that it has the shape {shape} of {kind}, and has"
+            f" {size_bytes - file.tell():,} bytes; expected {told_bytes:,}",
+            hint="save it again; it was cut short or changed",
+        )
+
+
+def _parquet(content: BinaryIO, size_bytes: int, name: str) -> None:
+    content.seek(max(size_bytes - _PARQUET_END, 0))
+    end = content.read(_PARQUET_END)
+    footer = int.from_bytes(end[:4], "little")
+    if end[4:] != b"PAR1" or not 0 < footer <= size_bytes - _PARQUET_LEAST:
+        raise DataError(
+            f"{name}: has no end of a Parquet file; it is cut short", hint="upload the whole file"
+        )
+
+
+_LOOKS: Final[dict[str, Callable[[BinaryIO, int, str], None]]] = {
+    "zip": _zip,
+    "npz": _npz,
+    "parquet": _parquet,
+    "safetensors": check_safetensors,
+    "onnx": check_onnx,
+}

@@ -7,6 +7,8 @@ JobError
 ├── FormatRefused          the name does not end in a format that is taken
 ├── ContentRefused         the content is not what the name says, or not what was announced
 ├── TooLarge               more bytes than one file, or all files of a project, may have
+├── InputMissing           a worker finds it no more in the store
+├── InputDamaged           a worker finds other bytes there than were brought
 ├── UploadNotFound         no such upload in parts
 └── UploadIncomplete       parts are missing, or one was damaged
 """
@@ -86,6 +88,34 @@ class TooLarge(JobError):
         """Say how many there are and how many there may be."""
         super().__init__(message, hint=hint)
         self.code = code
+
+
+_AGAIN = "upload the file again, and post the spec with its new reference (POST …/clone patches it)"
+
+
+class InputMissing(JobError):
+    """A worker finds a file no more that a job names."""
+
+    code = "input_missing"
+
+    def __init__(self, name: str, sha256: str) -> None:
+        """Name the file."""
+        super().__init__(
+            f"{name}, sha256 {sha256}, is not in the store any more: it was deleted, or lost there",
+            hint=_AGAIN,
+        )
+
+
+class InputDamaged(JobError):
+    """A worker finds other bytes in the store than a client has brought."""
+
+    code = "input_damaged"
+
+    def __init__(self, name: str, sha256: str) -> None:
+        """Name the file."""
+        super().__init__(
+            f"{name} was damaged in the store; expected sha256 {sha256}, as uploaded", hint=_AGAIN
+        )
 
 
 class UploadNotFound(JobError):

@@ -16,6 +16,7 @@ from jobs.artifacts import ArtifactStore, Delivery
 from jobs.database import Database
 from jobs.endings import PAUSED, Ending, Failure
 from jobs.errors import ArtifactRefused, JobError, LeaseLost, StoreFull, StoreUnavailable
+from jobs.input_errors import InputDamaged, InputMissing
 from jobs.leases import Claim, Wish
 from jobs.logs import bind
 from jobs.repository import Repository
@@ -33,6 +34,7 @@ from worker.conclusion import (
     conclude,
 )
 from worker.delivery import deliver, still_there
+from worker.furnishing import InVain, furnished
 from worker.heart import Heart
 from worker.keeper import Keeper
 from worker.patience import insist
@@ -111,7 +113,19 @@ class _Attempt:
             workdir = prepare_workdir(
                 self._settings.work, claim.job_id, claim.attempt, claim.resume_from
             )
-            code = self._train(workdir)
+            with furnished(claim, workdir, self._settings, self._store, self._is_in_vain) as inputs:
+                code = self._train(workdir, inputs)
+        except (InputMissing, InputDamaged) as error:
+            failure = Failure(error.code, str(error), error.hint)
+            self._settle(Status.FAILED, Ending(error.code, failure))
+            return
+        except StoreUnavailable as error:
+            self._release(_failed(error), counted=False)
+            return
+        except InVain:
+            # Whatever it was for: a release knows what the client wants.
+            self._release(Ending(PREEMPTED), counted=False)
+            return
         except OSError as error:
             failure = Failure("cannot_start", f"the attempt could not be started: {error}")
             self._release(Ending("cannot_start", failure), counted=True)
@@ -120,12 +134,12 @@ class _Attempt:
         self._log.keep(in_vain=self._heart.lost.is_set)
         self._end(conclude(code, self._stopped, self._report), workdir)
 
-    def _train(self, workdir: Path) -> int:
+    def _train(self, workdir: Path, inputs: Path) -> int:
         """Run the child to its end; return its exit code, or minus the signal."""
         order = {
             "recipe": self._claim.recipe,
             "workdir": str(workdir),
-            "inputs": str(self._settings.inputs),
+            "inputs": str(inputs),
             "teacher_caches": str(self._settings.teacher_caches),
             "teacher_cache_bytes": self._settings.teacher_cache_bytes,
             # Two trainers with as many threads as cores are slower than one after the other.
@@ -192,19 +206,9 @@ class _Attempt:
                 if conclusion.status is Status.SUCCEEDED:
                     # The job is done but for its files: a store that is away costs it no attempt.
                     is_away = isinstance(error, StoreUnavailable)
-                    self._release(_undelivered(error), counted=not is_away)
+                    self._release(_failed(error), counted=not is_away)
                     return
-        self._write(
-            lambda ledger: ledger.settle(
-                self._claim.job_id,
-                self._claim.attempt,
-                conclusion.status or Status.FAILED,
-                ending,
-                verdict=self._report.verdict,
-                deliveries=deliveries,
-            )
-        )
-        log.info("%s %s", self._claim.job_id, conclusion.status)
+        self._settle(conclusion.status, ending, deliveries)
         if conclusion.status is Status.SUCCEEDED:
             # Only now: until the commit, and after any other end, a later attempt may need it.
             shutil.rmtree(self._settings.work / self._claim.job_id, ignore_errors=True)
@@ -220,6 +224,28 @@ class _Attempt:
                 self._heart.lost.is_set() or self._heart.wish.cancel or self._draining.is_set()
             ),
         )
+
+    def _is_in_vain(self) -> bool:
+        """Tell whether the trainer would be stopped as soon as it began."""
+        wish = self._heart.wish
+        return bool(
+            self._heart.lost.is_set() or wish.cancel or wish.pause or self._draining.is_set()
+        )
+
+    def _settle(
+        self, status: Status, ending: Ending, deliveries: Sequence[tuple[Delivery, str]] = ()
+    ) -> None:
+        self._write(
+            lambda ledger: ledger.settle(
+                self._claim.job_id,
+                self._claim.attempt,
+                status,
+                ending,
+                verdict=self._report.verdict,
+                deliveries=deliveries,
+            )
+        )
+        log.info("%s %s", self._claim.job_id, status)
 
     def _release(self, ending: Ending, *, counted: bool) -> None:
         self._write(
@@ -237,7 +263,7 @@ class _Attempt:
         insist(self._database, write, in_vain=self._heart.lost.is_set)
 
 
-def _undelivered(error: Exception) -> Ending:
+def _failed(error: Exception) -> Ending:
     code = error.code if isinstance(error, JobError) else "cannot_deliver"
     hint = getattr(error, "hint", None)
     return Ending(code, Failure(code, str(error), hint))

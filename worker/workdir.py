@@ -38,12 +38,19 @@ def _take_over(source: Path, target: Path) -> None:
             (target / path.name).mkdir()
             _take_over(path, target / path.name)
         else:
-            _link(path, target / path.name)
+            link_or_copy(path, target / path.name)
 
 
-def _link(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or make a copy of it where that cannot be.
+
+    Raises:
+        OSError: it is not there, or the disk refuses.
+    """
     try:
         os.link(source, target)
+    except FileNotFoundError:
+        raise
     except OSError:
         # Some file systems have no hard links.
         shutil.copyfile(source, target)

@@ -59,6 +59,9 @@ def train(parent: int, events_fd: int) -> int:  # noqa: C901, PLR0912, PLR0915  
         "folder": str(Path.cwd()),
         "descriptors": {name: str(Path(f"/proc/self/fd/{name}").resolve()) for name in (0, 1, 2)},
     }
+    if "reads" in script:
+        inputs = Path(order["inputs"])
+        seen["inputs"] = {path: (inputs / path).read_text() for path in script["reads"]}
     (workdir / "order.json").write_text(sent)
     (workdir / "seen.json").write_text(json.dumps(seen))
     if "child" in script:

@@ -16,12 +16,15 @@ from jobs.endings import Ending
 from jobs.errors import StoreUnavailable
 from jobs.folder_store import FolderStore
 from jobs.ids import new_job_id
+from jobs.inputs import Brought
+from jobs.receiving import Announced, Place, Received, Reception
 from jobs.repository import Repository
 from jobs.s3_bucket import Bucket
 from jobs.s3_store import S3Store
 from jobs.settings import Settings
 from jobs.spec import JobSpec
 from jobs.states import Status
+from jobs.uploads import Wanted
 from worker.collector import Collector
 
 SENT = {"teacher": "mlp", "student": "mlp", "data": "digits"}
@@ -93,6 +96,39 @@ def test_orphans_go_and_what_is_named_or_may_be_named_stays(
     assert collector.collect() == 0
     left = [name for name in backstage.names() if not name.startswith("elsewhere")]
     assert left == sorted([mine[0], f"{job_id}/notes.txt", "readme.md"])
+
+
+def test_uploads_that_the_ledger_knows_stay_and_those_of_a_dead_server_go(
+    collector: Collector, backstage: Backstage, database: Database
+) -> None:
+    def receive(owner: str, number: int, name: str) -> Received:
+        place = Place(owner, name, number)
+        reception = Reception(backstage.store, place, most_bytes=99, announced=Announced())
+        reception.write(f"{owner} {number}".encode())
+        return reception.finish()
+
+    with database.write() as session:
+        ledger = Repository(session)
+        brought = Brought("ds_1", "dataset", "a.csv", "text/csv", receive("ds_1", 0, "a.csv"))
+        ledger.keep_input("default", brought)
+        wanted = Wanted("dataset", "b.csv", 14)
+        upload, _ = ledger.begin_upload("default", wanted, part_bytes=7, seconds=60, by=None)
+        ledger.keep_part(upload.id, 1, receive(upload.id, 1, "part"), 60)
+    # Killed between the store and the commit, and in the middle of a file.
+    receive("ds_2", 0, "a.csv")
+    receive(upload.id, 2, "part")
+    half = backstage.store.receive("mdl_3", 0, "a.onnx")
+    half.write(bytes(17 << 20))
+    assert collector.collect() == 3
+    kept = [one.location for one in backstage.store.list()]
+    assert kept == ["ds_1/0/a.csv", f"{upload.id}/1/part"]
+    assert list(backstage.store.unfinished()) == []
+    half.abandon()
+    with database.write() as session:
+        Repository(session).drop_upload(upload.id)
+        Repository(session).delete_input("dataset", "ds_1")
+    collector._clearing.run()
+    assert list(backstage.store.list()) == []
 
 
 def test_what_is_young_stays(

@@ -24,6 +24,8 @@ class FaultProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.delay_seconds = 0.0
+        self.cut_after: int | None = None
+        """Bytes, in either direction, after which everything is cut once."""
         self._passes = threading.Event()
         self._passes.set()
         self._closed = False
@@ -90,6 +92,11 @@ class FaultProxy:
                     continue
                 time.sleep(self.delay_seconds)
                 target.sendall(data)
+                if self.cut_after is not None:
+                    self.cut_after -= len(data)
+                    if self.cut_after <= 0:
+                        self.cut_after = None
+                        self.cut()
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

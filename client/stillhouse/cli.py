@@ -14,6 +14,7 @@ from stillhouse.commands.catalogue import methods
 from stillhouse.commands.doctor import doctor
 from stillhouse.commands.estimate import estimate
 from stillhouse.commands.files import download, report
+from stillhouse.commands.inputs import datasets, models
 from stillhouse.commands.jobs import list_jobs, show
 from stillhouse.commands.logs import logs
 from stillhouse.commands.submit import submit
@@ -49,6 +50,8 @@ for _verb in (cancel, pause, resume, retry, clone, label, delete):
 app.command(rich_help_panel="Jobs")(logs)
 app.command(rich_help_panel="Results")(download)
 app.command(rich_help_panel="Results")(report)
+app.add_typer(datasets, name="datasets", rich_help_panel="Inputs")
+app.add_typer(models, name="models", rich_help_panel="Inputs")
 app.command(rich_help_panel="Catalogue")(methods)
 app.add_typer(teacher_caches, name="teacher-caches", rich_help_panel="Teacher caches")
 app.command(rich_help_panel="Access")(whoami)

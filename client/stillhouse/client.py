@@ -33,6 +33,7 @@ from stillhouse.bodies import (
 )
 from stillhouse.download import Fetch, Received
 from stillhouse.errors import SpecError, WaitTimedOut
+from stillhouse.inputs import Inputs
 from stillhouse.operations import Operations
 from stillhouse.stream import Following
 from stillhouse.teacher_caches import TeacherCaches
@@ -75,6 +76,8 @@ class Client(Verbs):
             headers={"User-Agent": "stillhouse-python", **credentials(api_key, project)},
         )
         super().__init__(Transport(self._http, patience_seconds))
+        self.datasets = Inputs(self._transport, "dataset")
+        self.models = Inputs(self._transport, "model")
         self.teacher_caches = TeacherCaches(self._transport)
         self.operations = Operations(self._transport)
         self.access = Access(self._transport)

@@ -93,6 +93,7 @@ class Server:
     data: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    variables: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def url(self) -> str:
@@ -105,7 +106,7 @@ class Server:
         with (self.data / "api.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "api", "--host", "127.0.0.1", "--port", str(self.port)],
-                env=environment(STILLHOUSE_DATA=str(self.data)),
+                env=environment(STILLHOUSE_DATA=str(self.data), **self.variables),
                 stdout=log,
                 stderr=log,
             )

@@ -20,7 +20,7 @@ def methods(
         str,
         typer.Option(
             help="What to list: methods, objectives, temperatures, weightings, paths, curricula, "
-            "architectures or datasets."
+            "architectures or data."
         ),
     ] = "methods",
     url: Url = None,

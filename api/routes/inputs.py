@@ -35,7 +35,7 @@ from jobs.receiving import Announced, Place, Reception
 router = APIRouter(prefix="/v1", tags=["inputs"])
 
 _IDS: Final[dict[InputKind, re.Pattern[str]]] = {"dataset": DATASET_ID, "model": MODEL_ID}
-_BINARY: Final = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
 _ID = Annotated[str, Path(examples=["ds_01kaz3x2mcf4t6v8y0r2q4s6u8"])]
 _Digest = Annotated[str | None, Header(description="`sha-256=:<base64>:` of the file (RFC 9530)")]
 
@@ -121,6 +121,7 @@ def _add_routes(kind: InputKind) -> None:
             repository.delete_input(kind, input_id)
         return Response(status_code=204)
 
+    names = [f"it.{suffix}" for suffix in TAKEN[kind]]
     expected = ", ".join(f".{suffix}" for suffix in TAKEN[kind])
     router.add_api_route(
         path,
@@ -168,7 +169,10 @@ def _add_routes(kind: InputKind) -> None:
         description="The file, or with `Range` a part of it; verified while it is sent.",
         response_class=StreamingResponse,
         responses={
-            200: {"description": "The file; `Repr-Digest` has its sha256", "content": _BINARY},
+            200: {
+                "description": "The file; `Repr-Digest` has its sha256",
+                "content": {format_of(kind, one).media_type: _BINARY for one in names},
+            },
             206: {"description": "The part that `Range` asked for"},
             307: {"description": "`Location` is the file in the bucket, for a few minutes"},
         }

@@ -27,16 +27,23 @@ from sqlalchemy import insert
 from stage_worker import StageWorker
 
 from api.app import create_app
+from api.keeping import PREFIXES
+from jobs.artifacts import ArtifactStore
 from jobs.database import Database, migrate
+from jobs.formats import InputKind, format_of
+from jobs.ids import new_id
+from jobs.inputs import Brought
 from jobs.intake import store_all
 from jobs.keys import Scope, digest, new_key
 from jobs.moments import clock
+from jobs.receiving import Announced, Place, Received, Reception
 from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.spec import JobSpec
 from jobs.stores import open_store
 from jobs.submission import Submission
 from jobs.tables import ApiKey
+from jobs.uploads import Wanted
 
 pytestmark = [
     pytest.mark.slow,
@@ -52,6 +59,8 @@ LABELS = [
 EXAMPLES = 12
 KEY = new_key()
 SHOWN = {"Authorization": f"Bearer {KEY.text}"}
+CONTENT = b"a,b\n1,2\n"
+NAMES: dict[InputKind, str] = {"dataset": "a.csv", "model": "a.onnx"}
 FILES = {"student.safetensors": b"\0" * 64, "report.md": b"# Report\n"}
 
 
@@ -88,6 +97,30 @@ class Contract:
         stored.append(self._store())
         return [{"job_id": job_id, "name": "student.safetensors"} for job_id in stored]
 
+    def brought(self, kind: InputKind) -> list[dict[str, str | int]]:
+        """Return what paths may name: a file that was uploaded, and an upload of two parts."""
+        store = self.worker._store
+        with self.database.write() as session:
+            ledger = Repository(session)
+            input_id = new_id(PREFIXES[kind])
+            received = self._receive(store, Place(input_id, NAMES[kind]))
+            media_type = format_of(kind, NAMES[kind]).media_type
+            brought = Brought(input_id, kind, NAMES[kind], media_type, received)
+            ledger.keep_input("default", brought)
+            wanted = Wanted(kind, NAMES[kind], 2 * len(CONTENT))
+            upload, _ = ledger.begin_upload(
+                "default", wanted, part_bytes=len(CONTENT), seconds=600, by=None
+            )
+            part = self._receive(store, Place(upload.id, "part", 1))
+            ledger.keep_part(upload.id, 1, part, 600)
+        return [{"input_id": input_id, "upload_id": upload.id, "number": 2}]
+
+    @staticmethod
+    def _receive(store: ArtifactStore, place: Place) -> Received:
+        reception = Reception(store, place, most_bytes=99, announced=Announced())
+        reception.write(CONTENT)
+        return reception.finish()
+
     def _store(self) -> str:
         submission = Submission.of(JobSpec.model_validate(SPEC), SPEC)
         (row,) = store_all(self.database, [submission])
@@ -121,7 +154,9 @@ def test_what_is_answered_is_what_is_documented(
 ) -> None:
     contract.fresh()
     operation = contract.schema[path][method.upper()]
-    known = contract.jobs() if "{job_id}" in path else []
+    known: list[Any] = contract.jobs() if "{job_id}" in path else []
+    if "{input_id}" in path or "{upload_id}" in path:
+        known = contract.brought("model" if "/models/" in path else "dataset")
     named = [{key: one[key] for key in one if f"{{{key}}}" in path} for one in known]
     for parameters in [None, *named]:
         ask(operation.as_strategy(generation_mode=mode, path_parameters=parameters), mode)

@@ -22,6 +22,7 @@ from jobs.clearing import Clearing
 from jobs.database import Database
 from jobs.input_tables import Upload
 from jobs.moments import clock
+from jobs.receiving import Announced, Place, Reception
 from jobs.settings import Settings
 
 CONTENT = npz(x_train=random.Random(5).randbytes(4000))
@@ -131,11 +132,18 @@ def test_parts_that_are_not_the_file_are_given_up(each_store: Any) -> None:
     assert stored(each_store) == []
 
 
-def test_a_part_that_the_store_has_lost_comes_again(each_store: Any) -> None:
+@pytest.mark.parametrize("how", ["lost", "damaged"])
+def test_a_part_that_the_store_has_lost_or_damaged_comes_again(each_store: Any, how: str) -> None:
     path = begin(each_store).headers["location"]
     send(each_store, path, list(range(1, len(PARTS) + 1)))
     upload_id = path.rpartition("/")[2]
-    each_store.app.state.house.store.delete(f"{upload_id}/2/part")
+    store = each_store.app.state.house.store
+    store.delete(f"{upload_id}/2/part")
+    if how == "damaged":
+        place = Place(upload_id, "part", 2)
+        spoiled = Reception(store, place, most_bytes=PART, announced=Announced())
+        spoiled.write(PARTS[1][::-1])
+        spoiled.finish()
     refused = each_store.post(f"{path}/complete")
     assert (refused.status_code, refused.json()["code"]) == (409, "upload_incomplete")
     assert "has a damaged part 2" in refused.json()["detail"]

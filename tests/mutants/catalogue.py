@@ -168,4 +168,37 @@ MUTANTS = (
         (("        _ask_for(signal.SIGKILL)", "        _ask_for(0)"),),
         ("tests/worker/test_lifeline.py::test_a_silent_child_is_killed_with_its_parent",),
     ),
+    Mutant(
+        "an upload is taken at its first bytes",
+        "an archive that leads out of its folder becomes a dataset",
+        (("        look_through(visit.store, received, claimed, name)\n", ""),),
+        ("tests/api/test_hostile_files.py",),
+        "archive and sqlite",
+    ),
+    Mutant(
+        "parts are taken on trust",
+        "an upload is made of a part that was damaged in the store",
+        (("if digest.hexdigest() != part.sha256:", "if False:"),),
+        ("tests/api/test_uploads.py",),
+        "damaged and folder",
+    ),
+    Mutant(
+        "a needed file may go",
+        "an uploaded file is deleted under a job that has not ended",
+        (
+            (
+                "        if using:\n            raise InputInUse",
+                "        if not using:\n            raise InputInUse",
+            ),
+        ),
+        ("tests/api/test_inputs.py",),
+        ON_SQLITE,
+    ),
+    Mutant(
+        "a cached file is taken on trust",
+        "a trainer reads what another trainer has written into its input",
+        (("if _sha256_of(target, in_vain) == used.sha256:", "if True:"),),
+        ("tests/worker/test_furnishing.py",),
+        "spoils",
+    ),
 )

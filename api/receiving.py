@@ -6,8 +6,8 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any, Final
 
 import anyio
 from starlette.concurrency import run_in_threadpool
@@ -15,27 +15,66 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from api.checks import fault
+from api.forms import FORM
 from api.problems import Problem
 from jobs.artifacts import CHUNK_BYTES, NAME
 from jobs.receiving import Received, Reception
 
 IDLE_SECONDS: Final = 60.0
 """How long a client may send nothing."""
-BODY: Final = {
-    "required": True,
-    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+_BYTES: Final[dict[str, Any]] = {"type": "string", "format": "binary"}
+_PLAIN: Final[dict[str, Any]] = {"application/octet-stream": {"schema": _BYTES}}
+_FORM: Final[dict[str, Any]] = {
+    FORM: {
+        "schema": {
+            "type": "object",
+            "properties": {"file": _BYTES},
+            "required": ["file"],
+            "additionalProperties": False,
+        }
+    }
 }
+BODY: Final[dict[str, Any]] = {"required": True, "content": _PLAIN}
 """OpenAPI's words for such a body."""
+FILE_BODY: Final[dict[str, Any]] = {"required": True, "content": _PLAIN | _FORM}
+"""The same, or a form with a file in it."""
 
 _MAX_DIGITS: Final = 19
 _DIGEST: Final = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):", re.IGNORECASE)
 _FILENAME: Final = re.compile(r'filename\s*=\s*(?:"([^"\\]*)"|([^\s;"]+))', re.IGNORECASE)
 
 
+async def incoming(request: Request) -> AsyncGenerator[bytes]:
+    """Yield the request's body as it comes.
+
+    Raises:
+        Problem: 408, the client sends nothing any more.
+        starlette.requests.ClientDisconnect: it left.
+    """
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                chunk = await anext(stream, None)
+        except TimeoutError:
+            raise Problem(
+                408,
+                "body_timeout",
+                f"nothing came for {IDLE_SECONDS:.0f} s; nothing was kept",
+                hint="send it again, or in parts: POST /v1/uploads",
+                headers={"Connection": "close"},
+            ) from None
+        if chunk is None:
+            return
+        yield chunk
+
+
 async def receive(
-    request: Request, begin: Callable[[], Reception], media_type: str = "application/octet-stream"
+    body: AsyncIterator[bytes],
+    begin: Callable[[], Reception],
+    media_type: str = "application/octet-stream",
 ) -> Received:
-    """Take in the request's body and return what lies in the store; or leave nothing there.
+    """Take in a body and return what lies in the store; or leave nothing there.
 
     Raises:
         Problem: 408, the client sends nothing any more.
@@ -48,12 +87,7 @@ async def receive(
     reception = await run_in_threadpool(begin)
     try:
         waiting = bytearray()
-        stream = request.stream()
-        while True:
-            async with asyncio.timeout(IDLE_SECONDS):
-                chunk = await anext(stream, None)
-            if chunk is None:
-                break
+        async for chunk in body:
             waiting += chunk
             if len(waiting) >= CHUNK_BYTES:
                 await run_in_threadpool(reception.write, bytes(waiting))
@@ -61,17 +95,9 @@ async def receive(
         if waiting:
             await run_in_threadpool(reception.write, bytes(waiting))
         return await run_in_threadpool(reception.finish, media_type)
-    except BaseException as error:
+    except BaseException:
         with anyio.CancelScope(shield=True):
             await run_in_threadpool(reception.abandon)
-        if isinstance(error, TimeoutError):
-            raise Problem(
-                408,
-                "body_timeout",
-                f"nothing came for {IDLE_SECONDS:.0f} s; nothing was kept",
-                hint="send it again, or in parts: POST /v1/uploads",
-                headers={"Connection": "close"},
-            ) from None
         raise
 
 
@@ -136,7 +162,12 @@ def announced_name(headers: Headers, name: str | None) -> str:
     return name
 
 
-def require_plain_body(headers: Headers) -> None:
+def is_form(headers: Headers) -> bool:
+    """Tell whether the file comes inside a form."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
+
+
+def require_plain_body(headers: Headers, *, may_be_form: bool = False) -> None:
     """Refuse bodies that are wrapped: the file itself is wanted.
 
     Raises:
@@ -150,13 +181,12 @@ def require_plain_body(headers: Headers) -> None:
             f"found Content-Encoding {encoding[:40]!r}; expected a body that is not compressed",
         )
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind.startswith("multipart/"):
+    if kind.startswith("multipart/") and not (may_be_form and kind == FORM):
         raise Problem(
             415,
             "unsupported_media_type",
-            f"found Content-Type {kind[:40]!r}; expected the file itself as the body",
-            hint="with curl: -X POST -T FILE instead of -F; in a browser: fetch(url, {method:"
-            " 'POST', body: file})",
+            f"found Content-Type {kind[:40]!r}; expected the bytes themselves as the body",
+            hint="with curl: -T FILE instead of -F",
             headers={"Accept-Post": "application/octet-stream"},
         )
 

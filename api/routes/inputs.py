@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -14,14 +15,17 @@ from api import views
 from api.answers import problems, send, unless_known
 from api.dependencies import Ledger, Visit
 from api.downloads import send_file
+from api.forms import FormFile
 from api.inputs import Input, input_of
 from api.keeping import PREFIXES, keep, require_fitting
 from api.pagination import decode, encode
 from api.receiving import (
-    BODY,
+    FILE_BODY,
     announced_name,
     announced_sha256,
     announced_size,
+    incoming,
+    is_form,
     receive,
     require_plain_body,
 )
@@ -63,10 +67,16 @@ def _add_routes(kind: InputKind) -> None:
     ) -> Response:
         del content_disposition, repr_digest, content_digest  # read as they came
         headers = request.headers
-        require_plain_body(headers)
+        require_plain_body(headers, may_be_form=True)
+        sha256, size_bytes = announced_sha256(headers), announced_size(headers)
+        body: AsyncIterator[bytes] = incoming(request)
+        if is_form(headers):
+            file = FormFile(headers["content-type"], body)
+            await file.begin()
+            name, size_bytes, body = name or file.name, None, file.blocks()
         called = announced_name(headers, name)
         claimed = format_of(kind, called)
-        announced = Announced(announced_size(headers), announced_sha256(headers))
+        announced = Announced(size_bytes, sha256)
         await run_in_threadpool(require_fitting, visit, announced.size_bytes)
         input_id = new_id(PREFIXES[kind])
         begin = partial(
@@ -77,7 +87,7 @@ def _add_routes(kind: InputKind) -> None:
             announced=announced,
             claimed=claimed,
         )
-        received = await receive(request, begin, claimed.media_type)
+        received = await receive(body, begin, claimed.media_type)
         return await run_in_threadpool(keep, visit, kind, called, input_id, received)
 
     def list_all(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
@@ -129,11 +139,12 @@ def _add_routes(kind: InputKind) -> None:
         methods=["POST"],
         operation_id=f"upload_{word}",
         summary=f"Upload a {word}",
-        description=f"The body is the file itself ({expected}). It is stored as it comes; the same"
-        " content is stored once in a project. Large files: POST /v1/uploads.",
+        description=f"The body is the file itself ({expected}), or a form with one file in it. It"
+        " is stored as it comes; the same content is stored once in a project. Over links that may"
+        " be cut: POST /v1/uploads.",
         status_code=201,
         response_model=Input,
-        openapi_extra={"requestBody": BODY},
+        openapi_extra={"requestBody": FILE_BODY},
         responses={
             200: {"description": "This content was there already", "model": Input},
             201: {"description": "It was stored", "headers": _LOCATION},

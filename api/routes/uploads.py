@@ -16,7 +16,14 @@ from api.dependencies import Ledger, SentBody, Visit
 from api.inputs import Input, NewUpload, Part, Upload, upload_of
 from api.keeping import require_fitting
 from api.pagination import decode, encode
-from api.receiving import BODY, announced_sha256, announced_size, receive, require_plain_body
+from api.receiving import (
+    BODY,
+    announced_sha256,
+    announced_size,
+    incoming,
+    receive,
+    require_plain_body,
+)
 from api.schemas import ListBody
 from jobs.formats import format_of
 from jobs.ids import UPLOAD_ID
@@ -143,7 +150,7 @@ async def put_part(
         most_bytes=size_bytes,
         announced=announced,
     )
-    received = await receive(request, begin)
+    received = await receive(incoming(request), begin)
     await run_in_threadpool(_note, visit, upload_id, number, received)
     return send(Part(number=number, size_bytes=size_bytes, sha256=received.sha256))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from doors import digest_header
 from fastapi.testclient import TestClient
-from hostile_files import GOOD_NPZ, GOOD_ONNX, GOOD_TENSORS, HOSTILE, npz
+from hostile_files import GOOD_NPZ, GOOD_ONNX, GOOD_TENSORS, HOSTILE, OBJECTS, npz
 from hostile_zips import ONE
 from zips import plain
 
@@ -142,10 +142,43 @@ def test_other_content_than_was_announced_leaves_nothing(each_store: Any) -> Non
         refused = each_store.post("/v1/datasets?name=a.npz", content=GOOD_NPZ, headers=headers)
         assert refused.status_code in {415, 422}, refused.text
         assert left(each_store) == []
-    wrapped = each_store.post("/v1/datasets?name=a.npz", files={"file": GOOD_NPZ})
-    assert (wrapped.status_code, wrapped.json()["code"]) == (415, "unsupported_media_type")
-    assert "curl" in wrapped.json()["hint"]
-    assert left(each_store) == []
+
+
+def form(*parts: tuple[str, bytes], end: bytes = b"--\r\n") -> dict[str, Any]:
+    """Return a form, as a request has it: what each part says of itself, and its content."""
+    body = b"".join(
+        b"--cut\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (said.encode(), content)
+        for said, content in parts
+    )
+    headers = {"Content-Type": "multipart/form-data; boundary=cut"}
+    return {"content": body + b"--cut" + end, "headers": headers}
+
+
+A_FILE = ('name="file"; filename="a.npz"', GOOD_NPZ)
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (form(("name=token", b"x"), A_FILE), "found the field 'token'"),
+        (form(A_FILE, A_FILE), "found a second file"),
+        (form(A_FILE, end=b""), "without its last boundary"),
+        (form(), "without a file"),
+        (form(('name="file"; filename="../../a.npz"', GOOD_NPZ)), "found the name '../../a.npz'"),
+        (form(('name="file"; filename="a.npz"', OBJECTS)), "holds Python objects"),
+        (form(('name="file"; filename="a.npz"\r\n' + "X: y\r\n" * 99, b"")), "cannot be read"),
+        (form(('filename="a.npz"' + "x" * 9999, b"")), "cannot be read"),
+        ({"content": b"PK", "headers": {"Content-Type": "multipart/form-data"}}, "no boundary"),
+        (form(A_FILE) | {"headers": {"Content-Type": "multipart/form-data; boundary=x"}}, "form"),
+    ],
+)
+def test_a_form_that_is_not_one_file_is_refused(
+    lasting_client: TestClient, sent: dict[str, Any], words: str
+) -> None:
+    refused = lasting_client.post("/v1/datasets", **sent)
+    assert refused.status_code == 422, refused.text
+    assert words in refused.json()["detail"]
+    assert left(lasting_client) == []
 
 
 def test_an_absurd_announcement_of_an_upload_is_refused(each_store: Any) -> None:

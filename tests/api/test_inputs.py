@@ -38,6 +38,17 @@ def test_a_dataset_is_taken_listed_sent_back_and_deleted(client: TestClient) -> 
     assert client.get("/v1/datasets").json()["data"] == []
 
 
+def test_a_file_may_come_inside_a_form(client: TestClient) -> None:
+    # Of many blocks, with what looks like a boundary in it.
+    content = npz(x_train=np.frombuffer(b"\r\n--" + bytes(range(256)) * 9000, "uint8"))
+    taken = client.post("/v1/datasets", files={"file": ("train.npz", content)})
+    assert taken.status_code == 201, taken.text
+    assert taken.json()["name"] == "train.npz"
+    assert client.get(f"{taken.headers['Location']}/content").content == content
+    named = client.post("/v1/models?name=t.safetensors", files={"file": ("x y", GOOD_TENSORS)})
+    assert (named.status_code, named.json()["name"]) == (201, "t.safetensors")
+
+
 def test_the_same_content_is_kept_once(client: TestClient) -> None:
     first = client.post("/v1/datasets?name=train.npz", content=CONTENT)
     again = client.post("/v1/datasets?name=train.npz", content=CONTENT)

@@ -123,6 +123,12 @@ def test_a_part_that_does_not_fit_is_refused(
     assert stored(each_store) == []
 
 
+def test_a_part_is_no_form(each_store: Any) -> None:
+    path = begin(each_store).headers["location"]
+    refused = each_store.put(f"{path}/parts/1", files={"file": ("a.npz", PARTS[0])})
+    assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_media_type")
+
+
 def test_parts_that_are_not_the_file_are_given_up(each_store: Any) -> None:
     path = begin(each_store, sha256="0" * 64).headers["location"]
     send(each_store, path, list(range(1, len(PARTS) + 1)))
@@ -176,6 +182,8 @@ def test_nothing_is_taken_beyond_the_limits(tmp_path: Path) -> None:
             refused = client.post("/v1/datasets?name=a.csv", content=body)
             assert (refused.status_code, refused.json()["code"]) == (413, "upload_too_large")
             assert "STILLHOUSE_UPLOAD_BYTES" in refused.json()["hint"]
+        refused = client.post("/v1/datasets", files={"file": ("a.csv", over)})
+        assert (refused.status_code, refused.json()["code"]) == (413, "upload_too_large")
         refused = begin(client, size_bytes=8000)
         assert (refused.status_code, refused.json()["code"]) == (413, "upload_too_large")
         assert stored(client) == []

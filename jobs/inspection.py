@@ -4,13 +4,11 @@ What is looked at are directories, headers and lengths, so it takes as long for 
 a small one, and nothing is unpacked. What a file means, the engine says when it reads it.
 """
 
-import io
 import threading
 from collections.abc import Callable
 from typing import BinaryIO, Final
 
-import numpy as np
-
+from jobs.array_header import HEAD_BYTES, check_array
 from jobs.artifacts import ArtifactStore
 from jobs.formats import Format
 from jobs.input_errors import ContentRefused
@@ -23,8 +21,6 @@ from kdcore.zip_files import ZipTree
 
 _PARQUET_END: Final = 8
 _PARQUET_LEAST: Final = 12
-_ARRAY_HEADER: Final = 10_000
-_PREFIX: Final = 12
 _MOST_ARRAYS: Final = 10_000
 # The directory of one archive may take some hundred megabytes of memory.
 _turn = threading.Lock()
@@ -60,39 +56,7 @@ def _npz(content: BinaryIO, size_bytes: int, name: str) -> None:  # noqa: ARG001
                 f"{name}: holds {len(tree.sizes):,} arrays; expected at most {_MOST_ARRAYS:,}"
             )
         for entry, entry_bytes in tree.sizes.items():
-            _array(tree.head(entry, _PREFIX + _ARRAY_HEADER), entry_bytes, f"{name}: {entry!r}")
-
-
-def _array(head: bytes, size_bytes: int, shown: str) -> None:
-    """Refuse an array that is longer or shorter than it says, or made of Python objects."""
-    file = io.BytesIO(head)
-    try:
-        version = np.lib.format.read_magic(file)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, _, kind = read(file, max_header_size=_ARRAY_HEADER)
-    except (ValueError, KeyError, EOFError) as error:
-        told = str(error).partition("\n")[0][:120]
-        raise DataError(
-            f"{shown}: is no NumPy array that can be read ({told})",
-            hint="save arrays of numbers with numpy.savez",
-        ) from None
-    if kind.hasobject:
-        raise DataError(
-            f"{shown}: holds Python objects, which are pickles and can run code",
-            hint="save arrays of numbers with numpy.savez",
-        )
-    told_bytes = kind.itemsize
-    for length in shape:
-        told_bytes *= length
-    if any(length < 0 for length in shape) or told_bytes != size_bytes - file.tell():
-        raise DataError(
-            f"{shown}: says that it has the shape {shape} of {kind}, and has"
-            f" {size_bytes - file.tell():,} bytes; expected {told_bytes:,}",
-            hint="save it again; it was cut short or changed",
-        )
+            check_array(tree.head(entry, HEAD_BYTES), entry_bytes, f"{name}: {entry!r}")
 
 
 def _parquet(content: BinaryIO, size_bytes: int, name: str) -> None:

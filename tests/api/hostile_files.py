@@ -22,7 +22,7 @@ def npz(**arrays: Any) -> bytes:
 
 def npy(header: str, data: bytes = b"") -> bytes:
     """Return an array with any header."""
-    text = header.encode().ljust(117) + b"\n"
+    text = header.encode().ljust(118) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
 
 
@@ -91,13 +91,15 @@ DATASETS: dict[str, tuple[str, bytes, str]] = {
     ),
     "an array of an absurd shape": (
         "a.npz",
-        plain(("x.npy", npy("{'descr':'<f4','fortran_order':False,'shape':(999999999999,)}"))),
+        plain(
+            ("x.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999,), }"))
+        ),
         "says that it has the shape",
     ),
     "an array and a program": (
         "a.npz",
         plain(
-            ("x.npy", npy("{'descr':'<f4','fortran_order':False,'shape':()}", bytes(4))),
+            ("x.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (), }", bytes(4))),
             ("run.exe", b"MZ"),
         ),
         "is no NumPy array",

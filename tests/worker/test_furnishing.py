@@ -19,6 +19,7 @@ from jobs.repository import Repository
 from jobs.spec import JobSpec
 from jobs.stores import open_store
 from jobs.submission import Submission
+from worker.furnishing import InVain, furnished
 from worker.input_cache import InputCache
 
 pytestmark = [
@@ -88,11 +89,14 @@ def test_the_trainer_finds_the_files_beside_those_of_the_operator(
 ) -> None:
     bench.settings.inputs.mkdir(parents=True, exist_ok=True)
     (bench.settings.inputs / "own.csv").write_text("own")
+    (bench.settings.inputs / "photos").mkdir()
+    (bench.settings.inputs / "photos" / "one.txt").write_text("one")
     (bench.settings.inputs / "uploads").mkdir()  # the operator's, and not this job's
-    job_id = submit(bench, data_id, reads=[PATH, "own.csv"], hold_at=2)
+    job_id = submit(bench, data_id, reads=[PATH, "own.csv", "photos/one.txt"], hold_at=2)
     claim = bench.claim()
     attempt = bench.start(claim)
-    assert held(bench, claim) == {PATH: CONTENT.decode(), "own.csv": "own"}
+    found = {PATH: CONTENT.decode(), "own.csv": "own", "photos/one.txt": "one"}
+    assert held(bench, claim) == found
     with bench.database.write() as session:
         Repository(session).request_cancel(job_id)
     attempt.result(60)
@@ -119,6 +123,22 @@ def test_a_trainer_that_writes_into_its_input_spoils_no_other_job(
     bench.run()
     assert bench.job(job_id).status == "succeeded"
     assert (bench.settings.input_cache / SHA256).read_bytes() == CONTENT
+
+
+def test_what_a_dead_attempt_left_is_replaced(bench: Bench, data_id: str, tmp_path: Path) -> None:
+    submit(bench, data_id)
+    claim, store = bench.claim(), open_store(bench.settings)
+    stale = tmp_path / "inputs" / PATH
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"spoiled")
+    with furnished(claim, tmp_path, bench.settings, store, lambda: False) as inputs:
+        assert (inputs / PATH).read_bytes() == CONTENT
+    with (
+        pytest.raises(InVain),
+        furnished(claim, tmp_path, bench.settings, store, lambda: True),
+    ):
+        pytest.fail("nobody wants it any more")
+    assert list(tmp_path.glob("inputs*")) == []
 
 
 def test_a_file_that_is_missing_ends_the_job(bench: Bench, data_id: str) -> None:

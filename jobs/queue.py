@@ -64,6 +64,9 @@ def create_queue(settings: Settings, *, patience_seconds: float = 5.0, again: bo
         }
         if settings.rings
         else {},
+        # Nobody commands workers over the broker. The subscription that it takes connects anew by
+        # itself when a link heals, and then waits for ever, the bells' connection with it.
+        worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_max_tasks_per_child=None,
         worker_hijack_root_logger=False,

@@ -81,7 +81,8 @@ def describe(axis: str, entry: type[Entry]) -> dict[str, JsonValue]:
         "defaults": _defaults(entry),
         "schema": entry.model_json_schema(),
     }
-    if serving := [name for name in TASKS if entry.serves(name)]:
+    if axis != "tasks":
+        serving = [name for name in TASKS if entry.serves(name)]
         described["tasks"] = cast("JsonValue", serving)
     if issubclass(entry, Learner):
         described |= _needs([entry])

@@ -160,6 +160,9 @@ class MasKD(Objective):
     mask_steps: Steps = 2000
     """Optimiser steps in which the masks are learned."""
 
+    tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
+    """The masks are learned by cross-entropy with classes."""
+
     def tutor(self, teacher: Model, training: Training) -> Tutor:
         """Learn the masks: batches like the student's, the rest as published."""
         need_stages(teacher, "maskd", "/teacher/model")

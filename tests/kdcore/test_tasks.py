@@ -258,6 +258,7 @@ def test_a_temperature_that_learns_softens_labels_as_well(tmp_path):
     [
         ({"task": "regression", "method": "dkd"}, "/method"),
         ({"task": "multi_label", "method": "ats"}, "/method"),
+        ({"task": "multi_label", "method": "maskd"}, "/method"),
         ({"task": "regression", "objectives": ["cross_entropy", "mimic"]}, "/objectives/0"),
         ({"task": "multi_label", "temperature": "standardized"}, "/temperature"),
         ({"task": "multi_label", "weighting": "wsld"}, "/weighting"),

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 from kdcore.recipe import Recipe
 
 if TYPE_CHECKING:
+    from kdcore.describing import describe
+    from kdcore.model_file import layers_in
+    from kdcore.preflight import look
     from kdcore.story import distill
     from kdcore.student import load_student
 
-__all__ = ["Recipe", "distill", "load_student"]
+__all__ = ["Recipe", "describe", "distill", "layers_in", "load_student", "look"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +27,18 @@ def __getattr__(name: str) -> Any:
         from kdcore.story import distill
 
         return distill
+    if name == "describe":
+        from kdcore.describing import describe
+
+        return describe
+    if name == "layers_in":
+        from kdcore.model_file import layers_in
+
+        return layers_in
+    if name == "look":
+        from kdcore.preflight import look
+
+        return look
     if name == "load_student":
         from kdcore.student import load_student
 

@@ -1,6 +1,8 @@
 """`python -m kdcore recipe.yaml out/`: run a recipe without the service.
 
 `python -m kdcore layers recipe.yaml` tells the layers of its networks, as objectives name them.
+`python -m kdcore data recipe.yaml` tells what its data is like, and what is wrong with it.
+`python -m kdcore preflight recipe.yaml` takes one step of each training, and tells what fails.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ import threading
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from kdcore.errors import KdcoreError
 from kdcore.events import (
@@ -26,6 +28,7 @@ from kdcore.events import (
     VerdictReached,
     Warned,
 )
+from kdcore.looked import Looked
 from kdcore.recipe import Recipe
 from kdcore.teacher_cache.shelf import Shelf
 from kdcore.validation import explain
@@ -35,17 +38,22 @@ if TYPE_CHECKING:
     from kdcore.ranks import Ranks
 
 INTERRUPTED: Final = 130
+R = TypeVar("R", bound=BaseModel)
 
 
 def main() -> int:
     """Run a recipe; return 0 where it ended, 2 where it is not valid, 1 where it failed."""
     if sys.argv[1:2] == ["layers"]:
         return _layers(sys.argv[2:])
+    if sys.argv[1:2] == ["data"]:
+        return _data(sys.argv[2:])
+    if sys.argv[1:2] == ["preflight"]:
+        return _preflight(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m kdcore",
         description="Distil a student. Interrupt it, call it again, and it goes on where it was.",
     )
-    parser.add_argument("recipe", type=Path, help="a recipe in YAML or JSON")
+    parser.add_argument("recipe", type=Path, help="a recipe in YAML or JSON, or a spec.lock")
     parser.add_argument("out", type=Path, help="working folder; the files come into out/artifacts")
     parser.add_argument(
         "--inputs", type=Path, help="folder of the files that the recipe names (its own folder)"
@@ -53,11 +61,19 @@ def main() -> int:
     parser.add_argument(
         "--cache", type=Path, help="folder of the teacher caches (out/teacher-caches)"
     )
+    parser.add_argument(
+        "--differences",
+        choices=["refuse", "warn"],
+        help="what to do where versions or data are not those of a spec.lock (as the lock says)",
+    )
     parser.add_argument("--json", action="store_true", help="print every event as a JSON line")
     arguments = parser.parse_args()
-    recipe = _read(arguments.recipe)
+    recipe = _read(arguments.recipe, Recipe)
     if recipe is None:
         return 2
+    if recipe.lock and arguments.differences:
+        lock = recipe.lock.model_copy(update={"differences": arguments.differences})
+        recipe = recipe.model_copy(update={"lock": lock})
     from kdcore.crew import launched
 
     ranks = launched()
@@ -76,7 +92,7 @@ def _layers(words: list[str]) -> int:
         "--inputs", type=Path, help="folder of the files that the recipe names (its own folder)"
     )
     arguments = parser.parse_args(words)
-    recipe = _read(arguments.recipe)
+    recipe = _read(arguments.recipe, Recipe)
     if recipe is None:
         return 2
     from kdcore.listing import listing
@@ -90,14 +106,86 @@ def _layers(words: list[str]) -> int:
     return 0
 
 
-def _read(file: Path) -> Recipe | None:
-    """Read a recipe; complain where it is none."""
+def _data(words: list[str]) -> int:
+    """Tell what a recipe's data is like."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kdcore data",
+        description="Tell what the data of a recipe is like: counts, classes, copies across parts, "
+        "columns, sizes, and what cannot be used, by name. Ends with 1 where there is such.",
+    )
+    parser.add_argument(
+        "recipe", type=Path, help="a recipe in YAML or JSON; its data alone is read"
+    )
+    parser.add_argument(
+        "--inputs", type=Path, help="folder of the files that it names (its own folder)"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the report as JSON")
+    form.add_argument("--html", type=Path, metavar="FILE", help="write the report as one page")
+    arguments = parser.parse_args(words)
+    looked = _read(arguments.recipe, Looked)
+    if looked is None:
+        return 2
+    from kdcore.describing import describe
+    from kdcore.reporting.data_text import as_text
+    from kdcore.reporting.page import as_data_page
+
+    try:
+        report = describe(
+            looked.data, arguments.inputs or arguments.recipe.parent, task=looked.task.labelled_like
+        )
+        if arguments.html:
+            arguments.html.write_text(as_data_page(report), encoding="utf-8")
+    except KdcoreError as error:
+        _complain(f"{error.code}: {error} ({error.hint})")
+        return 1
+    except OSError as error:
+        _complain(f"cannot write {arguments.html}: {error}")
+        return 1
+    print(report.model_dump_json(indent=1) if arguments.json else as_text(report))  # noqa: T201  # as above
+    return 1 if report.faults.count else 0
+
+
+def _preflight(words: list[str]) -> int:
+    """Try a recipe out, without training."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kdcore preflight",
+        description="Read the data, build the networks, take one step of each training on the CPU, "
+        "and tell what fails. Ends with 1 where something does.",
+    )
+    parser.add_argument("recipe", type=Path, help="a recipe in YAML or JSON")
+    parser.add_argument(
+        "--inputs", type=Path, help="folder of the files that the recipe names (its own folder)"
+    )
+    parser.add_argument("--json", action="store_true", help="print all that was found as JSON")
+    arguments = parser.parse_args(words)
+    recipe = _read(arguments.recipe, Recipe)
+    if recipe is None:
+        return 2
+    from kdcore.preflight import look
+
+    told = look(recipe, arguments.inputs or arguments.recipe.parent)
+    for problem in [] if arguments.json else told.problems:
+        _complain(f"{problem.pointer or '/'}: {problem.code}: {problem.message} ({problem.hint})")
+    for whose, one in {"teacher": told.teacher, "student": told.student}.items():
+        if one and not arguments.json:
+            flops = f"{one.flops:,}" if one.flops else "unknown"
+            print(f"{whose}: {one.model}, {one.parameters:,} parameters, {flops} FLOPs a sample")  # noqa: T201  # a command line talks
+    if arguments.json:
+        print(told.model_dump_json(indent=1))  # noqa: T201  # as above
+    elif told.compatible:
+        print(f"compatible: {told.steps:,} steps, {told.peak_memory_bytes / 1e6:,.0f} MB here")  # noqa: T201  # as above
+    return 0 if told.compatible else 1
+
+
+def _read(file: Path, kind: type[R]) -> R | None:
+    """Read a document; complain where it is none."""
     document: object = None
     try:
         document = read_yaml(file.read_bytes())
-        return Recipe.model_validate(document)
+        return kind.model_validate(document)
     except ValidationError as error:
-        for problem in explain(error, Recipe, document):
+        for problem in explain(error, kind, document):
             _complain(f"{problem.pointer or '/'}: {problem.message} {problem.hint or ''}")
     except (OSError, KdcoreError) as error:
         _complain(str(error))
@@ -124,11 +212,13 @@ def _distil(recipe: Recipe, arguments: argparse.Namespace) -> int:
         inputs=arguments.inputs or arguments.recipe.parent,
         shelf=Shelf(arguments.cache) if arguments.cache else None,
     )
+    changed = False
     try:
         # Closing is what makes the loop save a checkpoint.
         with closing(cast("Generator[Event]", story)):
             for event in story:
                 _tell(event, as_json=arguments.json)
+                changed |= isinstance(event, Warned) and event.code == "replay_differs"
                 if stop.is_set():
                     break
     except KdcoreError as error:
@@ -137,6 +227,8 @@ def _distil(recipe: Recipe, arguments: argparse.Namespace) -> int:
     except OSError as error:
         _complain(f"cannot work in {arguments.out}: {error}")
         return 1
+    if recipe.lock and not changed and not stop.is_set() and not arguments.json:
+        print("every network has the locked weights, bit for bit")  # noqa: T201  # as below
     if stop.is_set():
         _complain("stopped and saved; the same command goes on from here")
         return INTERRUPTED

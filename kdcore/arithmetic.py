@@ -31,6 +31,8 @@ from kdcore.files import write_file
 from kdcore.model import Model
 from kdcore.network import build, has_stages
 from kdcore.probe import dtype_of
+from kdcore.tokens import blank, in_numbers
+from kdcore.unwritten import leaves_unwritten
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Work: TypeAlias = Literal["learn", "answer"]
@@ -106,8 +108,14 @@ class Measurements:
         if self._runtime.precision != "auto":
             return self._runtime.precision
         with torch.device("meta"), FlopCounterMode(display=False) as counter:
-            model.build(shape, num_classes).eval()(torch.empty(1, *shape))
+            model.build(shape, num_classes).eval()(blank(shape, 1))
         if batch * counter.get_total_flops() < _SMALLEST or not self._knows_bfloat16():
+            return "float32"
+        if (
+            work == "learn"
+            and self._device.type == "cpu"
+            and leaves_unwritten(model, shape, num_classes)
+        ):
             return "float32"
         question = {
             "machine": _machine(self._device),
@@ -139,7 +147,7 @@ class Measurements:
         self, model: Model, shape: tuple[int, ...], num_classes: int, work: Work
     ) -> dict[str, float]:
         """Time both kinds in turn, and take the quickest of each: what is slower was disturbed."""
-        inputs = as_images(torch.zeros(_MEASURED_BATCH, *shape, device=self._device))
+        inputs = as_images(blank(shape, _MEASURED_BATCH, device=self._device))
         kinds: tuple[Precision, Precision] = ("float32", "bfloat16")
         run: dict[Precision, Callable[[], object]] = {}
         for kind in kinds:
@@ -176,7 +184,7 @@ def _learn_once(network: nn.Module, inputs: Tensor, kind: Precision) -> Callable
 
 
 def _answer_once(network: nn.Module, inputs: Tensor) -> Callable[[], object]:
-    own = inputs.to(dtype_of(network))
+    own = in_numbers(inputs, dtype_of(network))
 
     def ask() -> object:
         with torch.no_grad():
@@ -193,13 +201,14 @@ def _machine(device: torch.device) -> list[object]:
     return [
         torch.__version__,
         platform.machine(),
-        _processor(),
+        processor(),
         capability,
         torch.get_num_threads(),
     ]
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return what the CPU calls itself."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -17,7 +17,7 @@ from kdcore.errors import RecipeError
 from kdcore.learned import Learner
 from kdcore.method import Method, Pair
 from kdcore.model import Model
-from kdcore.models import MODELS
+from kdcore.models import MODELS, PLUGINS
 from kdcore.objective import Objective
 from kdcore.objectives import OBJECTIVES
 from kdcore.paths import PATHS
@@ -105,6 +105,7 @@ def describe(axis: str, entry: type[Entry]) -> dict[str, JsonValue]:
     if issubclass(entry, Model):
         described["known"] = {label: dict(fields) for label, fields in entry.known.items()}
         described["stages"] = _stages(entry)
+        described["plugin"] = PLUGINS.packages.get(str(described["name"]))
     if joins := _joins(axis, entry):
         described["joins"] = joins
     return described
@@ -141,6 +142,7 @@ def _demands(objectives: Sequence[type[Objective]]) -> dict[str, JsonValue]:
     """Return what any of them asks of a batch, and what it makes of the networks."""
     return {
         "couples_samples": any(one.couples_samples for one in objectives),
+        "needs_tokens": any(one.needs_tokens for one in objectives),
         "smallest_batch": max(one.smallest_batch for one in objectives),
         "changes_student": any(
             one.student_model is not Objective.student_model for one in objectives

@@ -25,6 +25,10 @@ class Choices:
         """Return what an earlier attempt settled."""
         return self._settled.get(question)
 
+    def settled(self) -> dict[str, str]:
+        """Return all that is settled."""
+        return dict(self._settled)
+
     def settle(self, question: str, decide: Callable[[], str]) -> str:
         """Return the answer to a question, deciding it the first time."""
         if question not in self._settled:

@@ -22,6 +22,7 @@ from kdcore.mixing import Mix, drawn_mix, mixed
 from kdcore.task import Task
 from kdcore.tasks.classification import Classification
 from kdcore.tensors import HIDDEN, is_known
+from kdcore.tokens import Ids
 
 _CLASSES = Classification()
 _SPLIT_SEED = 0
@@ -63,11 +64,34 @@ class Corpus:
     """How a sample becomes the network's input."""
     warnings: tuple[Warned, ...] = ()
     """What was met while reading."""
+    ids: Ids | None = None
+    """The shape of a sample where samples are texts."""
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    """What is delivered with the student by name."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one sample."""
-        return tuple(self.train.inputs.shape[1:])
+        return self.ids or tuple(self.train.inputs.shape[1:])
+
+    def lacks_labels(self, part: str) -> bool:
+        """Return whether the teacher's answers are to stand for the labels of a part."""
+        samples = self.test if part == "test" else self.validation
+        if samples is None:
+            return False
+        return not self.task.learns_labels or not is_known(samples.labels).any()
+
+    def answered(self, part: str, answers: Tensor) -> Corpus:
+        """Return the same with a teacher's outputs `(N, C)` in the place of a part's labels."""
+        samples = self.test if part == "test" else self.validation
+        assert samples is not None  # noqa: S101  # the caller has looked
+        mine = replace(samples, labels=self.task.hard(answers), own=samples.labels)
+        return replace(self, test=mine) if part == "test" else replace(self, validation=mine)
+
+    @property
+    def teacher_is_truth(self) -> bool:
+        """Whether the teacher's answers stand for the labels of the test part."""
+        return self.test.own is not None
 
     def view(
         self,
@@ -133,13 +157,15 @@ def load_corpus(spec: Dataset, inputs: Path, device: torch.device, task: Task = 
     Raises:
         DataError: the data is empty, holds NaN, has one class, or does not fit together.
     """
-    source = spec.read_for(task.name, inputs)
+    source = spec.read_for(task.labelled_like, inputs)
     _check(source, spec, task)
     digest = hashlib.sha256()
     for part in (source.train, source.test, source.validation):
         for tensor in (part.inputs, part.labels) if part else ():
             digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
             digest.update(tensor.contiguous().numpy().data)  # as it lies, without a copy
+    for name, content in sorted(source.files.items()):
+        digest.update(f"{name}: {len(content)}".encode() + content)
     train, validation = source.train, source.validation
     if validation is None:
         train, validation = _split(train, spec.validation_size)
@@ -152,14 +178,16 @@ def load_corpus(spec: Dataset, inputs: Path, device: torch.device, task: Task = 
         train=_to(train, device),
         validation=_to(validation, device) if validation else None,
         test=_to(source.test, device),
-        num_classes=source.num_classes,
+        num_classes=task.outputs(source.num_classes),
         task=task,
         black=torch.tensor(source.black, device=device),
         fingerprint=digest.hexdigest(),
-        class_names=source.class_names,
+        class_names=source.class_names if task.labelled_like == task.name else (),
         units=source.units,
         preprocessing=source.preprocessing,
         warnings=source.warnings,
+        ids=source.ids,
+        files=source.files,
     )
 
 
@@ -171,7 +199,8 @@ def _split(train: Samples, size: int) -> tuple[Samples, Samples | None]:
     if not size:
         return train, None
     order = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(_SPLIT_SEED))
-    aside = order[is_known(train.labels[order])][:size]
+    known = order[is_known(train.labels[order])]
+    aside = (known if len(known) else order)[:size]
     keep = torch.ones(len(train.labels), dtype=torch.bool)
     keep[aside] = False
     return (

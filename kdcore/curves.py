@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -26,15 +27,15 @@ class Curves:
     while the checkpoint behind it is safe. An attempt that goes on tells the whole curve once more.
     """
 
-    def __init__(self, stage: Stage, file: Path) -> None:
-        """Keep the reported points in `file`."""
+    def __init__(self, stage: Stage, file: Path, learned: Sequence[str] = ()) -> None:
+        """Keep the reported points in `file`; `learned` numbers come behind the terms."""
         self._stage = stage
         self._file = file
         names = [objective.name for objective in stage.objectives]
         self._terms = [
             f"loss/{name}" if names.count(name) == 1 else f"loss/{name}-{place}"
             for place, name in enumerate(names, start=1)
-        ]
+        ] + [*learned]
         self._steps: list[int] = []
         self._rates: list[float] = []
         self._losses: list[Tensor] = []
@@ -46,7 +47,10 @@ class Curves:
         """The newest value of each curve."""
 
     def add(self, step: int, rate: float, total: Tensor, terms: list[Tensor]) -> None:
-        """Take the point of one step, counted from 1, without waiting for the device."""
+        """Take the point of one step, counted from 1, without waiting for the device.
+
+        Behind the terms of the loss stand the learned numbers.
+        """
         self._steps.append(step)
         self._rates.append(rate)
         self._losses += [total, *terms]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -11,9 +12,12 @@ from pydantic import Discriminator, Field, JsonValue, Tag
 
 from kdcore.entry import Entry, Record
 from kdcore.events import Warned
+from kdcore.tokens import Ids
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from kdcore.reading.survey import Survey
 
 
 def _views_form(value: object) -> str:
@@ -79,7 +83,7 @@ class Dataset(Entry):
     augmentation: Augmentation = Augmentation()
     """Random changes of the training images."""
 
-    tasks: ClassVar[frozenset[str] | None] = frozenset({"classification"})
+    tasks: ClassVar[frozenset[str] | None] = frozenset({"classification", "embedding"})
 
     def form(self) -> tuple[tuple[int, ...], int] | None:
         """Return the shape of a sample and the number of classes, if known before reading."""
@@ -101,7 +105,7 @@ class Dataset(Entry):
         """
         raise NotImplementedError
 
-    def read_for(self, task: str, inputs: Path) -> Source:  # noqa: ARG002  # others look at it
+    def read_for(self, task: str, inputs: Path) -> Source:  # others look at it
         """Read the data with labels as a task wants them; a set of classes has but these.
 
         Raises:
@@ -109,16 +113,30 @@ class Dataset(Entry):
         """
         return self.read(inputs)
 
+    def survey(self, inputs: Path, task: str) -> AbstractContextManager[Survey] | None:
+        """Open the data for the data report; None where files tell nothing more than `read` does.
+
+        In a task that has no classes, no sample has one.
+
+        Raises:
+            DataError: it is not what it should be as a whole.
+        """
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Samples:
     """One part of the data."""
 
     inputs: Tensor
-    """`(N, *shape)`, float32."""
+    """`(N, *shape)`, float32; texts are `(N, L)`, int64 ids of tokens."""
     labels: Tensor
     """`(N,)`, int64 in [0, C): one class each; `(N, C)`, int64: 0 or 1 for each label; or `(N, C)`,
     float32: numbers. See `kdcore.tensors.HIDDEN` for what is not known."""
+    texts: tuple[str, ...] = ()
+    """`N` texts as they were written, for the report, where samples are texts."""
+    own: Tensor | None = None
+    """The labels that the data has, where the teacher's answers stand in their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +159,10 @@ class Source:
     """How a sample becomes the network's input; it is delivered with the student."""
     warnings: tuple[Warned, ...] = ()
     """What was met while reading, and is probably not meant."""
+    ids: Ids | None = None
+    """The shape of a sample where samples are texts."""
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    """What is delivered with the student by name, such as a tokenizer; other files, other data."""
 
     def parts(self) -> dict[str, Samples]:
         """Return the parts by the words for them."""

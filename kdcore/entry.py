@@ -41,6 +41,9 @@ class Entry(Record):
     tasks: ClassVar[frozenset[str] | None] = None
     """Names of the tasks in which the entry has a meaning; None where nobody has said so."""
 
+    extra: ClassVar[str | None] = None
+    """What must be installed beside the engine where it runs: one of the package's extras."""
+
     @classmethod
     def serves(cls, task: str) -> bool:
         """Return whether the entry has a meaning in a task: in every one, unless it says others."""

@@ -8,6 +8,7 @@ KdcoreError
 ├── UnreachableError       weights that the recipe names cannot be fetched
 ├── NonFiniteLossError     the training diverged
 ├── CheckpointError        a checkpoint belongs to another run
+├── LockError              versions or data are not those of the lock
 ├── ExportError            the exported file does not do what the network does
 ├── CrewError              a process that shared the steps of the run is gone
 └── DiskFullError          no room for a checkpoint or an artifact
@@ -84,6 +85,13 @@ class CheckpointError(KdcoreError):
 
     code = "checkpoint_mismatch"
     way_out = "start in an empty working folder, or retry from scratch"
+
+
+class LockError(KdcoreError):
+    """What the run is made with is not what its lock names."""
+
+    code = "lock_differs"
+    way_out = "make alike what differs, or leave the lock out"
 
 
 class ExportError(KdcoreError):

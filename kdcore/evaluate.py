@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from kdcore.dataset import Samples
 from kdcore.errors import NonFiniteLossError
 from kdcore.network import predict
-from kdcore.onnx_network import OnnxNetwork
+from kdcore.sealed import Sealed
 from kdcore.task import Task
 
 _WARM_UP, _FEWEST, _TIMED = 3, 10, 100
@@ -48,7 +48,7 @@ def scores_of(
 
 def count_parameters(network: nn.Module) -> int:
     """Return the number of trained numbers in a network."""
-    if isinstance(network, OnnxNetwork):
+    if isinstance(network, Sealed):
         return network.numbers
     return sum(parameter.numel() for parameter in network.parameters())
 

@@ -22,6 +22,7 @@ _MOST_CONFUSED: Final = 200
 _SHOWN: Final = 12
 _IMAGE_DIMENSIONS: Final = 3
 _LARGEST_SIDE: Final = 96
+_LONGEST_TEXT: Final = 280
 
 
 def examine(said: Said) -> ClassQuality:
@@ -127,10 +128,16 @@ def _disagreements(
             label=names[int(samples.labels[place])],
             answer=names[int(answer[place])],
             confidence=float(confidence[place]),
-            picture=picture(samples.inputs[place]),
+            picture=None if samples.texts else picture(samples.inputs[place]),
+            text=_shortened(samples.texts[int(place)]) if samples.texts else None,
         )
         for place in worst
     ]
+
+
+def _shortened(text: str) -> str:
+    """Return the beginning of a text."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
 
 
 def picture(sample: Tensor) -> str | None:

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from kdcore.errors import ExportError
+from kdcore.delivered import OURS
 from kdcore.events import ArtifactWritten
 from kdcore.files import write_file
+from kdcore.locking import Lock
 from kdcore.model import Model
-from kdcore.network import OURS, predict, weights_bytes
+from kdcore.network import weights_bytes
+from kdcore.parcel import Parcel
 from kdcore.recipe import Recipe
-from kdcore.reporting.markdown import as_markdown, model_card
+from kdcore.reporting.card import model_card
+from kdcore.reporting.markdown import as_markdown
 from kdcore.reporting.page import as_page
 from kdcore.reporting.record import Report
+from kdcore.tokens import Ids
 
-_COMPARED = 64
-_TOLERANCE = 1e-4
 _MEDIA = {
     ".safetensors": "application/vnd.safetensors",
     ".onnx": "application/vnd.onnx",
+    ".pt2": "application/octet-stream",
     ".json": "application/json",
+    ".lock": "application/json",
     ".md": "text/markdown; charset=utf-8",
     ".html": "text/html; charset=utf-8",
 }
@@ -48,23 +49,31 @@ class Delivery:
     seed: int
     """The seed whose student is delivered."""
     student: nn.Module
+    parcel: Parcel
+    """The student's other forms."""
+    lock: Lock
+    """What all of it was made with."""
     teacher: nn.Module | None
     """Where it was trained in this run."""
     assistants: list[nn.Module]
+    models: dict[str, Model]
+    """What the delivered networks beside the student are built from, by file."""
     samples: Tensor
-    """`(N, *shape)`: the exported forms are compared on some of these."""
+    """`(N, *shape)`, of the test part."""
+    input_shape: tuple[int, ...]
     num_classes: int
     class_names: tuple[str, ...]
     preprocessing: Mapping[str, JsonValue]
     scores: dict[str, Any]
     """Test scores by stage."""
+    files: Mapping[str, bytes]
+    """What the data brings along, such as a tokenizer, by name."""
 
 
 def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
     """Write all files, each whole or not at all.
 
     Raises:
-        ExportError: the ONNX file does not compute what the student computes.
         DiskFullError: no room.
     """
     recipe, report, folder = delivery.recipe, delivery.report, delivery.folder
@@ -73,12 +82,9 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
     metadata = {"format": "pt"} if delivery.model.foreign else None
     write_file(folder / "student.safetensors", weights_bytes(student, metadata))
     yield _written(folder / "student.safetensors", "student")
-    difference = None
-    if "onnx" in recipe.export:
-        content = onnx_bytes(student, delivery.samples[:2].cpu())
-        difference = _largest_difference(content, student, delivery.samples[:_COMPARED].cpu())
-        write_file(folder / "student.onnx", content)
-        yield _written(folder / "student.onnx", "student_onnx")
+    for file in delivery.parcel.files:
+        write_file(folder / file.name, file.content)
+        yield _written(folder / file.name, file.kind)
     if delivery.teacher is not None:
         write_file(folder / "teacher.safetensors", weights_bytes(delivery.teacher))
         yield _written(folder / "teacher.safetensors", "teacher")
@@ -86,77 +92,58 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
         path = folder / f"assistant-{place}.safetensors"
         write_file(path, weights_bytes(assistant))
         yield _written(path, "assistant")
-    opened = delivery.model.opened(tuple(delivery.samples.shape[1:]), delivery.num_classes)
+    for name, content in delivery.model.library_files(delivery.files, student).items():
+        write_file(folder / name, content)
+        yield _written(folder / name, "preprocessing")
+    opened = delivery.model.opened(delivery.input_shape, delivery.num_classes)
     documents = {
-        "config.json": ("config", _json(_config(delivery, difference))),
+        "config.json": ("config", _json(_config(delivery))),
         "recipe.json": ("recipe", _json(recipe.model_dump(mode="json"))),
+        "spec.lock": ("lock", _json(_locked(recipe, delivery.lock))),
         "verdict.json": ("verdict", _json(report.verdict.model_dump(mode="json"))),
         "report.json": ("report_json", report.model_dump_json(indent=2) + "\n"),
         "report.md": ("report", as_markdown(report)),
         "report.html": ("report_html", as_page(report)),
-        "README.md": ("card", model_card(recipe, report.verdict, delivery.seed, opened)),
+        "README.md": ("card", model_card(recipe, report, delivery.input_shape, opened)),
     }
     for name, (kind, text) in documents.items():
         write_file(folder / name, text.encode())
         yield _written(folder / name, kind)
 
 
-def onnx_bytes(network: nn.Module, samples: Tensor) -> bytes:
-    """Return a network as one ONNX file with a dynamic batch, from `inputs` to `logits`."""
-    # The exporter speaks a lot, and not to users of this engine.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    batch = torch.export.Dim("batch", min=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            network.eval(),
-            (samples,),
-            dynamo=True,
-            input_names=["inputs"],
-            output_names=["logits"],
-            dynamic_shapes=({0: batch},),
-            verbose=False,
-        )
-    if program is None:
-        raise ExportError("the ONNX exporter gave nothing back")
-    return program.model_proto.SerializeToString()
-
-
-def _largest_difference(content: bytes, network: nn.Module, samples: Tensor) -> float:
-    """Hold the ONNX file against the network on real samples."""
-    import onnxruntime
-
-    session = cast("Any", onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]))
-    (logits,) = session.run(None, {"inputs": samples.numpy()})
-    expected = predict(network, samples)
-    difference = float((torch.from_numpy(logits) - expected).abs().max())  # pyright: ignore[reportUnknownMemberType]
-    allowed = _TOLERANCE * max(float(expected.abs().max()), 1.0)
-    if not difference <= allowed:
-        raise ExportError(
-            f"student.onnx differs from the network by {difference:g} on real samples; "
-            f"at most {allowed:g} is allowed"
-        )
-    return difference
-
-
-def _config(delivery: Delivery, difference: float | None) -> dict[str, Any]:
+def _config(delivery: Delivery) -> dict[str, Any]:
     """Return all that is needed to build the student and to feed it."""
+    differences = {one.form: one.largest_difference for one in delivery.parcel.forms}
     ours = {
         "format": "stillhouse-student",
         "version": 1,
         "model": delivery.model.delivered().model_dump(mode="json"),
-        "input_shape": list(delivery.samples.shape[1:]),
+        "networks": {
+            file: model.delivered().model_dump(mode="json")
+            for file, model in delivery.models.items()
+        },
+        "input_shape": list(delivery.input_shape),
         "task": delivery.recipe.task.name,
         "num_classes": delivery.num_classes,
         "class_names": list(delivery.class_names),
         "preprocessing": dict(delivery.preprocessing),
         "data": delivery.recipe.data.model_dump(mode="json"),
         "seed": delivery.seed,
-        "onnx_largest_difference": difference,
+        "onnx_largest_difference": differences.get("onnx"),
         "scores": delivery.scores,
     }
+    if isinstance(delivery.input_shape, Ids):
+        ours["ids"] = delivery.input_shape.told()
     theirs = delivery.model.library_config(delivery.student)
+    if theirs and delivery.class_names:
+        theirs["id2label"] = {str(place): name for place, name in enumerate(delivery.class_names)}
+        theirs["label2id"] = {name: place for place, name in enumerate(delivery.class_names)}
     return {**theirs, OURS: ours} if theirs else ours
+
+
+def _locked(recipe: Recipe, lock: Lock) -> dict[str, Any]:
+    """Return the recipe with all that replays it exactly; it is a recipe, and a spec, itself."""
+    return {**recipe.model_dump(mode="json"), "lock": lock.model_dump(mode="json")}
 
 
 def _json(document: object) -> str:

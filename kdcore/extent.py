@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from kdcore.errors import RecipeError
 from kdcore.fit import place_of
 from kdcore.model import Model
+from kdcore.tokens import Ids
 from kdcore.training import Training, steps_per_epoch
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 Form = tuple[tuple[int, ...], int]
 
 _BYTES: Final = 4  # of a float32
-_SMALLEST: Final = ((1,), *((1, 2**power, 2**power) for power in range(9)))
+_SMALLEST: Final = (
+    (1,),
+    Ids(1, vocabulary=1, pad=0),
+    *((1, 2**power, 2**power) for power in range(9)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ def trainings(recipe: Recipe) -> Iterator[Work]:
 
 def extent_of(recipe: Recipe) -> Extent:
     """Add up what the trainings of a recipe take."""
-    form = recipe.data.form()
+    form = recipe.form()
     teacher = _parameters(recipe.teacher.model, form)
     parameters = {"/teacher/model": teacher}
     steps = memory = checkpoints = networks = 0

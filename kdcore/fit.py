@@ -14,6 +14,7 @@ from kdcore.path import TEACHER
 from kdcore.route import Leg, models_of
 from kdcore.temperature import Temperature
 from kdcore.tensors import Shapes, Sizes
+from kdcore.tokens import Ids
 from kdcore.weighting import Weighting
 
 Measure = Callable[[Model, tuple[int, ...], int], Shapes | None]
@@ -46,6 +47,7 @@ def check_fit(  # noqa: PLR0913  # two axes among what is compared
     try:
         for name, model in models_of(legs, teacher).items():
             pointer = place_of(name)
+            _can_read(model, form[0])
             shapes[name] = measure(model, *form)
         for leg in legs:
             assistant = leg.link.name if leg.role == "assistant" else ""
@@ -62,6 +64,15 @@ def check_fit(  # noqa: PLR0913  # two axes among what is compared
         # An assistant is called the student of its own link.
         message = f"{assistant} as a student: {error}" if assistant else str(error)
         raise RecipeError(message, hint=error.hint, pointer=error.pointer or pointer) from None
+
+
+def _can_read(model: Model, input_shape: tuple[int, ...]) -> None:
+    if isinstance(input_shape, Ids) and not model.reads_texts:
+        raise RecipeError(
+            f"found {model.name}, which takes images or numbers, and texts of up to "
+            f"{input_shape[0]} tokens; expected a text encoder",
+            hint="take huggingface_config with a model_type such as bert, or other data",
+        )
 
 
 def _learners(

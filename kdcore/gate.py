@@ -13,10 +13,20 @@ from kdcore.entry import Record
 
 SCORES = {
     "accuracy": "accuracy",
+    "cosine": "cosine similarity to the teacher's vectors",
     "mean_average_precision": "mean average precision over the labels",
     "r2": "share of the variance that is explained",
 }
 """What tasks count by; 1 is perfect."""
+INT8_METRICS = {
+    f"int8.{score}": f"{what} of the delivered student in int8, on the test part"
+    for score, what in SCORES.items()
+} | {
+    "int8.drop": "what int8 costs the delivered student of its score",
+    "int8.size_mb": "the int8 file in megabytes (10^6 bytes)",
+    "int8.latency_ms": "its median time for one sample on one CPU thread, in milliseconds",
+}
+"""What a gate can be about where the int8 form is delivered."""
 METRICS = {
     f"{who}.{score}": f"{whose} {what} on the test part"
     for score, what in SCORES.items()
@@ -35,8 +45,15 @@ METRICS = {
     "flops": "floating-point operations of the student for one sample",
     "latency_ms": "the student's median time for one sample on one CPU thread, in milliseconds",
     "compression": "teacher's parameters / student's parameters",
+    "speedup": "teacher's latency / student's; the smallest one of all declared targets",
+    **INT8_METRICS,
 }
 """What a gate can be about."""
+SMALLER_IS_BETTER = {
+    *("parameters", "size_mb", "flops", "latency_ms"),
+    *("int8.drop", "int8.size_mb", "int8.latency_ms"),
+}
+"""The metrics of which little is wanted; of all others, much."""
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,

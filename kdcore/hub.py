@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from kdcore.errors import RecipeError
 
-ARCHITECTURES: Final = frozenset(
+IMAGES: Final = frozenset(
     {
         *("beit", "bit", "convnext", "convnextv2", "data2vec-vision", "deit", "dinov2"),
         *("dinov2_with_registers", "efficientnet", "focalnet", "hiera", "levit", "mobilenet_v1"),
@@ -32,8 +32,19 @@ ARCHITECTURES: Final = frozenset(
         *("resnet", "swiftformer", "swin", "swinv2", "vit", "vit_msn"),
     }
 )
-"""Values of `model_type` that are built: networks of one piece, which fetch nothing themselves."""
+"""Values of `model_type` that classify images."""
+TEXTS: Final = frozenset(
+    {
+        *("albert", "bert", "camembert", "distilbert", "electra", "ernie", "mobilebert"),
+        *("modernbert", "roberta", "xlm-roberta"),
+    }
+)
+"""Those that classify texts: encoders."""
+ARCHITECTURES: Final = IMAGES | TEXTS
+"""All that are built: networks of one piece, which fetch nothing themselves."""
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+IDS: Final = ("vocab_size", "pad_token_id")
+"""Settings of a text encoder that belong to its tokenizer."""
 _OURS: Final = {
     *("attn_implementation", "auto_map", "dtype", "id2label", "label2id", "num_labels"),
     *("output_attentions", "output_hidden_states", "problem_type", "quantization_config"),
@@ -104,6 +115,12 @@ Settings = Annotated[
 ]
 """What a config.json says of an architecture: `model_type`, and its sizes."""
 _SETTINGS: TypeAdapter[dict[str, Setting]] = TypeAdapter(Settings)
+
+
+def classifier(kind: str) -> str:
+    """Return the class of transformers that makes a classifier of a `model_type`."""
+    task = "SequenceClassification" if kind in TEXTS else "ImageClassification"
+    return f"AutoModelFor{task}"
 
 
 def plain(settings: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

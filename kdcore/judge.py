@@ -6,11 +6,16 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from kdcore.cores import usable_cores
+from kdcore.describing import describe_corpus
 from kdcore.evaluate import count_flops, count_parameters, latency_ms, score
 from kdcore.events import Warned
 from kdcore.export import Delivery
+from kdcore.lock import lock_of
 from kdcore.network import build, predict, size_of
+from kdcore.parcel import Order, Parcel, pack
 from kdcore.path import TEACHER
+from kdcore.reporting.pareto import points
 from kdcore.reporting.record import Report, StageTold
 from kdcore.results import test_logits
 from kdcore.run import Run
@@ -19,7 +24,7 @@ from kdcore.task import Said
 from kdcore.verdict import Measured, Sample, Verdict, reach_verdict
 
 
-def weigh(run: Run) -> Verdict:
+def weigh(run: Run, parcel: Parcel) -> Verdict:
     """Measure what was trained, and hold it against each other."""
     recipe = run.recipe
     student = _measured("student", run)
@@ -38,8 +43,19 @@ def weigh(run: Run) -> Verdict:
         test_size=len(run.corpus.test.labels),
         gates=recipe.gates,
         metric=recipe.task.metric,
-        called=recipe.task.title,
+        called=called(run),
+        teacher_is_truth=run.corpus.teacher_is_truth,
+        int8=parcel.int8,
+        timings=parcel.timings,
     )
+
+
+def called(run: Run) -> str:
+    """Return what is compared, in words."""
+    task = run.recipe.task
+    if task.learns_labels and run.corpus.teacher_is_truth:
+        return "agreement with the teacher"
+    return task.title
 
 
 def _measured(role: str, run: Run) -> Measured:
@@ -73,8 +89,15 @@ def _scored(role: str, run: Run) -> Sample:
     return Sample.of([run.scores[name][run.recipe.task.metric] for name in names])
 
 
-def doubts(verdict: Verdict) -> Iterator[Warned]:
+def doubts(verdict: Verdict, run: Run) -> Iterator[Warned]:
     """Warn where the comparison is not what one would wish."""
+    if verdict.int8 and verdict.int8.drop > run.recipe.evaluation.tie_margin:
+        yield Warned(
+            code="int8_loses",
+            message=f"in int8 the student's {verdict.called} is {verdict.int8.score:.4f}, below "
+            f"the {verdict.int8.float_score:.4f} that it has",
+            hint="deliver it without int8, or calibrate on more samples",
+        )
     if verdict.baseline and verdict.teacher.score.mean < verdict.baseline.score.mean:
         yield Warned(
             code="weak_teacher",
@@ -90,39 +113,72 @@ def doubts(verdict: Verdict) -> Iterator[Warned]:
         )
 
 
-def delivery(run: Run, verdict: Verdict) -> Delivery:
-    """Deliver the student that does best on the validation samples, or the first seed's."""
-    seed = run.recipe.seeds[0]
+def pack_student(run: Run) -> Parcel:
+    """Make the forms of the student that will be delivered, and time it beside the teacher."""
+    seed = _delivered_seed(run)
+    return pack(
+        Order(
+            task=run.recipe.task,
+            export=run.recipe.export,
+            quantization=run.recipe.quantization,
+            latency=run.recipe.latency,
+            student=run.networks[f"student-{seed}"],
+            seed=seed,
+            teacher=run.networks[TEACHER],
+            train=run.corpus.train.inputs,
+            test=run.corpus.test,
+            most_threads=run.threads.share or usable_cores(),
+        )
+    )
+
+
+def _delivered_seed(run: Run) -> int:
+    """Return the seed whose student does best on the validation samples, or else the first."""
     validation = run.corpus.validation
-    if validation is not None:
-        task = run.recipe.task
-        reached = {
-            seed: score(run.networks[f"student-{seed}"], validation, task)[task.metric]
-            for seed in run.recipe.seeds
-        }
-        seed = max(run.recipe.seeds, key=lambda seed: reached[seed])
+    if validation is None:
+        return run.recipe.seeds[0]
+    task = run.recipe.task
+    reached = {
+        seed: score(run.networks[f"student-{seed}"], validation, task)[task.metric]
+        for seed in run.recipe.seeds
+    }
+    return max(run.recipe.seeds, key=lambda seed: reached[seed])
+
+
+def delivery(run: Run, verdict: Verdict, parcel: Parcel) -> Delivery:
+    """Put together what is delivered."""
+    seed = _delivered_seed(run)
     assistants = [
         stage.name for stage in run.plan if stage.role == "assistant" and stage.seed == seed
     ]
     models = {stage.name: stage.model for stage in run.plan}
+    teacher = None if run.recipe.teacher.given else run.networks[TEACHER]
+    beside = {} if teacher is None else {TEACHER: run.models[TEACHER]}
+    for place, name in enumerate(assistants, start=1):
+        beside[f"assistant-{place}"] = run.models[name]
     return Delivery(
         recipe=run.recipe,
-        report=_report(run, verdict, seed),
+        report=_report(run, verdict, seed, parcel),
+        parcel=parcel,
+        lock=lock_of(run),
         model=models[f"student-{seed}"],
         folder=run.workdir / "artifacts",
         seed=seed,
         student=run.networks[f"student-{seed}"],
-        teacher=run.networks[TEACHER] if not run.recipe.teacher.given else None,
+        teacher=teacher,
         assistants=[run.networks[name] for name in assistants],
+        models=beside,
         samples=run.corpus.test.inputs,
+        input_shape=run.corpus.input_shape,
         num_classes=run.corpus.num_classes,
         class_names=run.corpus.class_names,
         preprocessing=run.corpus.preprocessing,
         scores=run.scores,
+        files=run.corpus.files,
     )
 
 
-def _report(run: Run, verdict: Verdict, seed: int) -> Report:
+def _report(run: Run, verdict: Verdict, seed: int, parcel: Parcel) -> Report:
     """Put together all that the run has to tell; `seed` is the delivered student's."""
     recipe = run.recipe
     teacher = run.teacher_logits
@@ -154,6 +210,10 @@ def _report(run: Run, verdict: Verdict, seed: int) -> Report:
                 units=run.corpus.units,
             )
         ),
+        data_quality=describe_corpus(run.corpus),
+        forms=parcel.forms,
+        timings=parcel.timings,
+        pareto=points(verdict),
         stages=[
             StageTold(
                 stage=stage.name,

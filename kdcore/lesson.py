@@ -65,7 +65,16 @@ def draw(step: int, stage: Stage, lesson: Lesson) -> Batch:
     view = lesson.corpus.view(index, how, seed=seed, number=number, among=lesson.partners)
     mix = view.mix and Mixed(lesson.labels[view.mix.partner], view.mix.own)
     labels = lesson.labels[index]
-    return Batch(view.inputs, labels, index, view=lap.number, stored=stored, mixed=mix)
+    ids = lesson.corpus.ids
+    return Batch(
+        view.inputs,
+        labels,
+        index,
+        view=lap.number,
+        stored=stored,
+        mixed=mix,
+        padding=ids.pad if ids else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final, Literal
 
 import torch
 from torch import nn
@@ -12,12 +13,15 @@ from torch import nn
 from kdcore.corpus import load_corpus
 from kdcore.errors import RecipeError
 from kdcore.evaluate import count_parameters
+from kdcore.inspected import LayerTold
 from kdcore.model import Model
 from kdcore.network import shapes_of
 from kdcore.recipe import Recipe
 from kdcore.sides import located
 from kdcore.stages import embedding, maps
 from kdcore.tensors import Shapes
+
+_MARKS: Final = {"map": "*", "embedding": "+", None: " "}
 
 
 def listing(recipe: Recipe, inputs: Path) -> Iterator[str]:
@@ -29,7 +33,7 @@ def listing(recipe: Recipe, inputs: Path) -> Iterator[str]:
         KdcoreError: a network cannot be built, or the data not be read.
     """
     recipe = located(recipe, inputs)
-    form = recipe.data.form()
+    form = recipe.form()
     if form is None:
         corpus = load_corpus(recipe.data, inputs, torch.device("cpu"), recipe.task)
         form = corpus.input_shape, corpus.num_classes
@@ -38,39 +42,50 @@ def listing(recipe: Recipe, inputs: Path) -> Iterator[str]:
         yield from _told(whose, model, *form)
 
 
+def layers_told(network: nn.Module, shapes: Shapes, whose: str) -> list[LayerTold]:
+    """Return what is told of a network's layers; `shapes` are those of one sample."""
+    usual = _usual(shapes, whose)
+    return [
+        LayerTold(
+            path=path,
+            shape=list(shape),
+            parameters=_numbers(network, path),
+            role=usual.get(path),
+        )
+        for path, shape in shapes.items()
+    ]
+
+
 def _told(whose: str, model: Model, shape: tuple[int, ...], classes: int) -> Iterator[str]:
     with torch.device("meta"):
         network = model.build(shape, classes)
-    shapes = shapes_of(network, shape)
-    usual = _usual(shapes, whose)
+    layers = layers_told(network, shapes_of(network, shape), whose)
     taken = f"inputs {_size(shape)}, {classes} classes"
     yield f"{whose}: {model.label()}, {taken}, {count_parameters(network):,} parameters"
-    width = max(map(len, shapes))
-    for name, size in shapes.items():
-        line = (
-            f"{usual.get(name, ' ')} {name:{width}}  {_size(size):>14}  {_numbers(network, name)}"
-        )
-        yield f"  {line}".rstrip()
+    width = max(len(layer.path) for layer in layers)
+    for layer in layers:
+        numbers = "" if layer.parameters is None else f"{layer.parameters:>12,}"
+        size = _size(layer.shape)
+        yield f"  {_MARKS[layer.role]} {layer.path:{width}}  {size:>14}  {numbers}".rstrip()
 
 
-def _usual(shapes: Shapes, whose: str) -> dict[str, str]:
-    """Return the marks of the layers that objectives take by themselves."""
-    marks: dict[str, str] = {}
+def _usual(shapes: Shapes, whose: str) -> dict[str, Literal["map", "embedding"]]:
+    """Return what the layers are that objectives take by themselves."""
+    roles: dict[str, Literal["map", "embedding"]] = {}
     with contextlib.suppress(RecipeError):  # a network of vectors or tokens has none
-        marks |= dict.fromkeys(maps(shapes, whose), "*")
+        roles |= dict.fromkeys(maps(shapes, whose), "map")
     with contextlib.suppress(RecipeError):
-        marks[embedding(shapes, whose)] = "+"
-    return marks
+        roles[embedding(shapes, whose)] = "embedding"
+    return roles
 
 
-def _numbers(network: nn.Module, name: str) -> str:
-    """Return how many parameters a layer has, with all that is in it."""
+def _numbers(network: nn.Module, name: str) -> int | None:
+    """Return how many parameters a layer has, with all that is in it; None where it has none."""
     try:
-        count = count_parameters(network.get_submodule(name))
+        return count_parameters(network.get_submodule(name)) or None
     except AttributeError:  # what the head is given, or an output of a file
-        return ""
-    return f"{count:>12,}" if count else ""
+        return None
 
 
-def _size(shape: tuple[int, ...]) -> str:
+def _size(shape: tuple[int, ...] | list[int]) -> str:
     return "x".join(map(str, shape))

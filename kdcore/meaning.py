@@ -27,6 +27,8 @@ def task_is_understood(recipe: Recipe) -> None:
                 "task has in its own words",
                 pointer=pointer,
             )
+    if not recipe.task.learns_labels:
+        _teacher_is_all(recipe)
     if recipe.baseline.hard_labels and not recipe.task.has_hard_answers:
         raise RecipeError(
             f"found baseline.hard_labels in a task of {task}, whose answers have no harder form; "
@@ -40,3 +42,31 @@ def task_is_understood(recipe: Recipe) -> None:
             hint="leave top_k out",
             pointer="/teacher_cache/top_k",
         )
+
+
+def _teacher_is_all(recipe: Recipe) -> None:
+    """Refuse what would learn from labels, in a task that has none."""
+    task = f"a task of {recipe.task.name}, where the teacher's outputs are all there is to learn"
+    if not recipe.teacher.given:
+        raise RecipeError(
+            f"found a teacher that is yet to be trained in {task}; expected one that knows already",
+            hint="name teacher.weights, or a model that comes trained (onnx, huggingface, "
+            "artifact), without teacher.training",
+            pointer="/teacher",
+        )
+    if recipe.baseline.enabled:
+        raise RecipeError(
+            f"found baseline: true in {task}: nobody learns them alone; expected false",
+            hint="leave baseline out",
+            pointer="/baseline",
+        )
+    for name, asked in {
+        "labelled": recipe.data.labelled is not None,
+        "unlabelled": not recipe.data.unlabelled,
+    }.items():
+        if asked:
+            raise RecipeError(
+                f"found data.{name}, which hides labels, in {task}; expected none to be hidden",
+                hint=f"leave data.{name} out",
+                pointer=f"/data/{name}",
+            )

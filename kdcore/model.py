@@ -7,6 +7,7 @@ whatever another library builds: its layers are named by their paths, and known 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -74,6 +75,27 @@ def linear_parameters(inputs: int, outputs: int) -> int:
     return (inputs + 1) * outputs
 
 
+def areas_of(shapes: Shapes) -> dict[str, int]:
+    """Return how many places each map (channels, height, width) has, by stage."""
+    return {
+        stage: shape[1] * shape[2]
+        for stage, shape in shapes.items()
+        if len(shape) == _IMAGE_DIMENSIONS
+    }
+
+
+def convolution_flops(
+    area: int, channels: int, wider: int, size: int = 3, *, groups: int = 1
+) -> int:
+    """Return the operations of a convolution onto `area` places, two for each multiply-add."""
+    return 2 * area * channels * wider * size**2 // groups
+
+
+def linear_flops(inputs: int, outputs: int) -> int:
+    """Return the operations of a linear layer for one sample, two for each multiply-add."""
+    return 2 * inputs * outputs
+
+
 @functools.cache
 def _known(model: type[Model]) -> list[tuple[str, Model]]:
     """Return the settings that have names, read once: every spec is compared with them."""
@@ -89,6 +111,12 @@ class Model(Entry):
 
     learns: ClassVar[bool] = True
     """False where it cannot be trained, and so can teach alone."""
+
+    reads_texts: ClassVar[bool] = False
+    """True where it may take ids of tokens (`kdcore.tokens.Ids`)."""
+
+    names_a_folder: ClassVar[bool] = False
+    """True where the network is described by the files of a folder, and not by the recipe."""
 
     @property
     def comes_trained(self) -> bool:
@@ -106,6 +134,10 @@ class Model(Entry):
     def library_config(self, network: nn.Module) -> dict[str, JsonValue]:
         """Return what the library that it is from wants to find in a delivered `config.json`."""
         return {}
+
+    def library_files(self, files: Mapping[str, bytes], network: nn.Module) -> Mapping[str, bytes]:
+        """Return what the data brings along, by name, as that library wants to find it."""
+        return files
 
     def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
         """Return Python that opens a delivered `student` by the library it is from, if by any."""
@@ -155,6 +187,16 @@ class Model(Entry):
             RecipeError: the architecture cannot take inputs of this shape.
         """
         raise NotImplementedError
+
+    def flops(self, input_shape: tuple[int, ...], num_classes: int) -> int | None:
+        """Return the operations for one sample, by arithmetic alone; None where nobody wrote it.
+
+        Two for each multiply-add of convolutions and linear layers, as `kdcore.evaluate` counts.
+
+        Raises:
+            RecipeError: the architecture cannot take inputs of this shape.
+        """
+        return None
 
     def between(self, teacher: Model) -> list[Model]:
         """Return sizes of this architecture between itself and a larger one, largest first."""

@@ -1,29 +1,21 @@
-"""Networks at work: built, run with their stages or layers observed, saved and read."""
+"""Networks at work: built, run with their stages or layers observed, saved."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
-from pathlib import Path
-from typing import Any, Final, cast
+from collections.abc import Collection
+from typing import cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as read_safetensors
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-from kdcore.errors import RecipeError, WeightsError
+from kdcore.errors import RecipeError
 from kdcore.model import Model
-from kdcore.onnx_network import OnnxNetwork
 from kdcore.probe import layers_of, observed, skeleton
+from kdcore.sealed import Sealed
 from kdcore.tensors import Outputs, Shapes
-
-OURS: Final = "stillhouse"
-"""Where our description stands in a `config.json` that is another library's."""
-_WRAPPED: Final = ("module.", "_orig_mod.", "model.")
-"""What wrappers put before the names: DataParallel, torch.compile, Lightning."""
-_SHOWN = 5
+from kdcore.tokens import blank
 
 
 def build(
@@ -74,7 +66,8 @@ def shapes_of(network: nn.Module, input_shape: tuple[int, ...]) -> Shapes:
     empty = skeleton(network)
     dtype = next(empty.parameters()).dtype
     with torch.no_grad():
-        outputs = observe(empty, torch.empty(1, *input_shape, device="meta", dtype=dtype), names)
+        inputs = blank(input_shape, 1, device=torch.device("meta"), dtype=dtype)
+        outputs = observe(empty, inputs, names)
     return {name: tuple(feature.shape[1:]) for name, feature in outputs.features.items()}
 
 
@@ -125,66 +118,6 @@ def weights_bytes(network: nn.Module, metadata: dict[str, str] | None = None) ->
 
 def size_of(network: nn.Module) -> int:
     """Return the bytes of the file that holds a network."""
-    if isinstance(network, OnnxNetwork):
+    if isinstance(network, Sealed):
         return network.size_bytes
     return len(weights_bytes(network))
-
-
-def _way_out(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
-    """Return what to do about weights that nearly fit, in one of the ways that are usual."""
-    for prefix in _WRAPPED:
-        if state and all(name.startswith(prefix) for name in state):
-            rest = {name.removeprefix(prefix) for name in state}
-            if rest & expected.keys():
-                return (
-                    f"every name begins with {prefix!r}: save the network inside of the wrapper, "
-                    f"or take the prefix off, {{name.removeprefix({prefix!r}): value}}"
-                )
-    differ = [
-        name for name in expected if name in state and state[name].shape != expected[name].shape
-    ]
-    *_, last = expected or [""]
-    head = last.rpartition(".")[0]
-    if (
-        state.keys() == expected.keys()
-        and state[last].dim()
-        and {name.rpartition(".")[0] for name in differ} == {head}
-    ):
-        return (
-            f"all but the head {head!r} fits, which is for {len(state[last])} classes and not for "
-            f"{len(expected[last])}: train a head for these data, or name data of those classes"
-        )
-    return None
-
-
-def load_weights(network: nn.Module, path: Path, shown: str) -> None:
-    """Read weights into a network; `shown` is what people call the file.
-
-    Raises:
-        WeightsError: no such file, no safetensors, or tensors that do not fit, each named.
-    """
-    try:
-        state = read_safetensors(path.read_bytes())
-    except FileNotFoundError:
-        raise WeightsError(
-            f"{shown}: no such file in the inputs folder", hint="put the safetensors file there"
-        ) from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{shown}: not a readable safetensors file ({error})") from None
-    expected = network.state_dict()
-    misfits = [f"{name} is missing" for name in expected if name not in state]
-    misfits += [f"{name} is not in the network" for name in state if name not in expected]
-    misfits += [
-        f"{name} has shape {list(tensor.shape)}, the network's has {list(expected[name].shape)}"
-        for name, tensor in state.items()
-        if name in expected and tensor.shape != expected[name].shape
-    ]
-    if misfits:
-        more = f"; and {len(misfits) - _SHOWN} more" if len(misfits) > _SHOWN else ""
-        raise WeightsError(
-            f"{shown} does not fit the network: {'; '.join(misfits[:_SHOWN])}{more}",
-            hint=_way_out(state, expected),
-        )
-    if bad := [name for name, tensor in state.items() if not cast("Any", tensor).isfinite().all()]:
-        raise WeightsError(f"{shown} holds NaN or infinity in {', '.join(bad[:_SHOWN])}")
-    network.load_state_dict(state)

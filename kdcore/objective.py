@@ -51,6 +51,8 @@ class Objective(Learner):
     """True where samples are compared with each other: weights of samples cannot reach the term."""
     convolves: ClassVar[bool] = False
     """True where learned layers take much of a step: they multiply in the student's numbers."""
+    needs_tokens: ClassVar[bool] = False
+    """True where layers of a transformer are read, as in an encoder of texts."""
     smallest_batch: ClassVar[int] = 1
     """The fewest samples that the term says something about."""
 

@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdcore.errors import RecipeError
+from kdcore.sealed import Sealed
 from kdcore.stages import LayerShapes
 from kdcore.tensors import Outputs
 
@@ -25,7 +26,7 @@ _TRIED: Final = 2
 _MAP = 3
 
 
-class OnnxNetwork(nn.Module):
+class OnnxNetwork(Sealed):
     """From inputs `(B, *shape)` to logits `(B, C)`; further outputs are its layers."""
 
     sha256: Tensor
@@ -40,6 +41,7 @@ class OnnxNetwork(nn.Module):
         """
         super().__init__()
         self._content = content
+        self.size_bytes = len(content)
         self._shown = shown
         self._session: Any = None
         graph = _checked(content, shown)
@@ -60,9 +62,9 @@ class OnnxNetwork(nn.Module):
         self.layer_shapes = self._try_out(input_shape)
 
     @property
-    def size_bytes(self) -> int:
-        """Of the file."""
-        return len(self._content)
+    def content(self) -> bytes:
+        """The file."""
+        return self._content
 
     @property
     def num_classes(self) -> int:
@@ -137,6 +139,22 @@ class OnnxNetwork(nn.Module):
         )
 
 
+def sample_shape(content: bytes, shown: str) -> tuple[int, ...]:
+    """Return the shape of one sample that a file takes, as it says itself.
+
+    Raises:
+        RecipeError: it is not to be trusted, has several inputs, or takes samples of any size.
+    """
+    kind = _only_input(_checked(content, shown), shown).type.tensor_type
+    sizes = [one.dim_value for one in kind.shape.dim][1:]
+    if not sizes or not all(sizes):
+        raise RecipeError(
+            f"{shown}: found an input of samples of any size; expected one size",
+            hint="export it anew with a dynamic batch alone, or ask by a spec and its data",
+        )
+    return tuple(sizes)
+
+
 def _checked(content: bytes, shown: str) -> Any:
     """Return the graph of a file's content, which is one that may be run.
 
@@ -180,14 +198,9 @@ def _checked(content: bytes, shown: str) -> Any:
 
 def _input_of(graph: Any, shown: str, input_shape: tuple[int, ...]) -> str:
     """Return the name of the one input, which takes a batch of such samples."""
-    held = {one.name for one in graph.initializer}
-    inputs = [one for one in graph.input if one.name not in held]
-    if len(inputs) != 1:
-        raise RecipeError(
-            f"{shown}: found {len(inputs)} inputs; expected one", hint="export it with one input"
-        )
-    kind = inputs[0].type.tensor_type
-    sizes = [one.dim_value or None for one in kind.shape.dim]
+    one = _only_input(graph, shown)
+    kind = one.type.tensor_type
+    sizes = [side.dim_value or None for side in kind.shape.dim]
     float32 = 1
     fits = len(sizes) == 1 + len(input_shape) and all(
         size in {None, wanted} for size, wanted in zip(sizes[1:], input_shape, strict=True)
@@ -195,11 +208,21 @@ def _input_of(graph: Any, shown: str, input_shape: tuple[int, ...]) -> str:
     if kind.elem_type != float32 or not fits or sizes[0] is not None:
         told = ", ".join("any" if size is None else str(size) for size in sizes)
         raise RecipeError(
-            f"{shown}: found the input {inputs[0].name[:80]!r} of shape ({told}); expected float32 "
+            f"{shown}: found the input {one.name[:80]!r} of shape ({told}); expected float32 "
             f"of a batch of any size, and samples of shape {input_shape}",
             hint="export it anew, with a dynamic batch, for images of this size",
         )
-    return str(inputs[0].name)
+    return str(one.name)
+
+
+def _only_input(graph: Any, shown: str) -> Any:
+    held = {one.name for one in graph.initializer}
+    inputs = [one for one in graph.input if one.name not in held]
+    if len(inputs) != 1:
+        raise RecipeError(
+            f"{shown}: found {len(inputs)} inputs; expected one", hint="export it with one input"
+        )
+    return inputs[0]
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

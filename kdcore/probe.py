@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from kdcore.errors import RecipeError
-from kdcore.onnx_network import OnnxNetwork
+from kdcore.sealed import Sealed
 from kdcore.stages import INPUT, LayerShapes
 from kdcore.tensors import Outputs
+from kdcore.tokens import blank
 
 _MAP = 3
 
@@ -42,7 +43,7 @@ def observed(network: nn.Module, inputs: Tensor, taps: Collection[str]) -> Outpu
 
 @torch.compiler.disable
 def _as_written(network: nn.Module, inputs: Tensor, taps: Collection[str]) -> Outputs:
-    if isinstance(network, OnnxNetwork):
+    if isinstance(network, Sealed):
         return network.observed(inputs, taps)
     features: dict[str, Tensor] = {}
     handles = [_watched(network, tap, features) for tap in taps]
@@ -117,7 +118,7 @@ def layers_of(network: nn.Module, input_shape: tuple[int, ...]) -> LayerShapes:
     Raises:
         RecipeError: the network cannot take inputs of this shape.
     """
-    if isinstance(network, OnnxNetwork):
+    if isinstance(network, Sealed):
         return network.layer_shapes
     try:
         ran, found = _run(skeleton(network), input_shape, torch.device("meta"))
@@ -141,6 +142,7 @@ def layers_of(network: nn.Module, input_shape: tuple[int, ...]) -> LayerShapes:
         maps=_maps(ran, head, input_shape),
         head=head,
         embedding=given if len(shapes.get(given, ())) == 1 else None,
+        attention_heads=_attention_heads(network),
     )
 
 
@@ -161,7 +163,7 @@ def _run(
         if path:
             module.register_forward_hook(_noted(path, ran), with_kwargs=True)
     with torch.no_grad():
-        logits = network(torch.zeros(1, *input_shape, device=device, dtype=dtype_of(network)))
+        logits = network(blank(input_shape, 1, device=device, dtype=dtype_of(network)))
     return ran, _first_tensor(logits)
 
 
@@ -180,6 +182,12 @@ def _head(ran: Mapping[str, _Ran], logits: tuple[int, ...]) -> str | None:
     learned = [path for path, one in ran.items() if [*one.module.parameters(recurse=False)]]
     gave = ran[learned[-1]].gave if learned else ()
     return learned[-1] if gave[:1] == logits and set(gave[1:]) <= {1} else None
+
+
+def _attention_heads(network: nn.Module) -> int:
+    """Return how many heads share each projection, as transformers says it; 0 if nobody does."""
+    told: object = getattr(getattr(network, "config", None), "num_attention_heads", 0)
+    return told if isinstance(told, int) else 0
 
 
 def _maps(

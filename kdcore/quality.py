@@ -54,6 +54,8 @@ class Disagreement(_Record):
     """The student's, in its answer."""
     picture: str | None
     """PNG in base64, if it is an image; its brightness is stretched from black to white."""
+    text: str | None = None
+    """Its beginning, if it is a text."""
 
 
 class ClassQuality(_Record):
@@ -130,5 +132,35 @@ class TargetQuality(_Record):
     targets: list[TargetScore]
 
 
-Quality = Annotated[ClassQuality | LabelQuality | TargetQuality, Field(discriminator="kind")]
+class Retrieval(_Record):
+    """What a search by a network's vectors finds, of each test sample among the others."""
+
+    nearest: float
+    """How often the nearest neighbour is the teacher's."""
+    overlap: float
+    """Share of the teacher's nearest neighbours that are among its own."""
+    same_class: float | None
+    """How often the nearest neighbour is of the sample's class (recall at 1), where the data has
+    classes."""
+
+
+class VectorQuality(_Record):
+    """Of a vector a sample: the student, beside its teacher."""
+
+    kind: Literal["embedding"] = "embedding"
+    seed: int
+    """The delivered student's."""
+    searched: int
+    """Test samples that were searched for and among: all, or the first of very many."""
+    neighbours: int
+    """How many are taken for near."""
+    constant: float
+    """Cosine to the teacher that one vector for every sample would reach, at best."""
+    networks: dict[str, Retrieval]
+    """Of `teacher` and `student`."""
+
+
+Quality = Annotated[
+    ClassQuality | LabelQuality | TargetQuality | VectorQuality, Field(discriminator="kind")
+]
 """What a task tells of the test part."""

@@ -12,7 +12,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +27,7 @@ from pydantic_core import PydanticCustomError
 
 from kdcore.caching import Caching
 from kdcore.catalog import METHODS
+from kdcore.comparing import Baseline, Evaluation
 from kdcore.computing import Runtime
 from kdcore.curricula import CURRICULA
 from kdcore.curricula.everything import Everything
@@ -37,6 +38,7 @@ from kdcore.entry import OneOf, Record
 from kdcore.errors import RecipeError
 from kdcore.fit import Measure, by_arithmetic, check_fit
 from kdcore.gate import Gate
+from kdcore.locking import Lock
 from kdcore.method import Method, Pair
 from kdcore.model import Model
 from kdcore.objective import Objective
@@ -46,6 +48,7 @@ from kdcore.paths import PATHS
 from kdcore.paths.direct import Direct
 from kdcore.route import Leg, plan_route
 from kdcore.sense import CHECKS, ROUTE_CHECKS
+from kdcore.shipping import Forms, Latency, LatencyField, Quantization
 from kdcore.sides import AnyModel, Student, Teacher, a_network
 from kdcore.task import Task
 from kdcore.tasks import TASKS
@@ -94,24 +97,6 @@ def _distinct(seeds: list[int]) -> list[int]:
     return seeds
 
 
-class Baseline(Record):
-    """Controls: the same student without distillation, at equal budget."""
-
-    enabled: bool = True
-    """Train the student on its labels alone, for as many steps."""
-    hard_labels: bool = False
-    """Also train it on the teacher's best class alone, to see what the soft answers add."""
-
-
-class Evaluation(Record):
-    """How the verdict is reached."""
-
-    confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
-    """Coverage of the interval of the paired difference."""
-    tie_margin: Annotated[float, Field(ge=0, le=0.5)] = 0.005
-    """A difference surely smaller than this is a tie."""
-
-
 class Recipe(Record):
     """One run: who teaches whom what, on which data, how long, and what must come out."""
 
@@ -157,15 +142,18 @@ class Recipe(Record):
         list[Annotated[str, Field(max_length=200), AfterValidator(_readable)]], Field(max_length=64)
     ] = []
     """Lines that the student must meet, such as `student.accuracy >= 0.95`."""
-    export: Annotated[list[Literal["safetensors", "onnx"]], Field(min_length=1, max_length=2)] = [
-        "safetensors",
-        "onnx",
-    ]
+    export: Forms = ["safetensors", "onnx"]
     """Forms of the delivered student; safetensors is always among them."""
+    quantization: Quantization = Quantization()
+    """How its int8 form is made."""
+    latency: LatencyField = Latency()
+    """Where teacher and student are timed."""
     teacher_cache: Annotated[Caching, BeforeValidator(_use)] = Caching()
     """Whether what the teachers say is kept for later steps, stages and jobs."""
     runtime: Runtime = Runtime()
     """What the run computes on."""
+    lock: Lock | None = None
+    """What an earlier run was made with, as its `spec.lock` tells: this one must be alike."""
 
     @model_validator(mode="before")
     @classmethod
@@ -174,6 +162,8 @@ class Recipe(Record):
         if not isinstance(document, dict):
             return document
         fields = cast("dict[str, Any]", document)
+        if "baseline" not in fields and not _task(fields).learns_labels:
+            fields = {**fields, "baseline": False}
         if fields.get("method") is None and "objectives" not in fields:
             fields = {**fields, "method": "kd"}
         if fields.get("method") is None:
@@ -193,7 +183,7 @@ class Recipe(Record):
             legs = self.route()
             for check in ROUTE_CHECKS:
                 check(self, legs)
-            if form := self.data.form():
+            if form := self.form():
                 self.check_fit(form, legs)
         except RecipeError as error:
             raise PydanticCustomError(
@@ -206,6 +196,11 @@ class Recipe(Record):
                 },
             ) from None
         return self
+
+    def form(self) -> tuple[tuple[int, ...], int] | None:
+        """Return the shape of a sample and what networks say of it, if known before reading."""
+        form = self.data.form()
+        return form and (form[0], self.task.outputs(form[1]))
 
     def route(self) -> list[Leg]:
         """Return the trainings on the way from the teacher to the student, in order."""
@@ -256,8 +251,8 @@ class Recipe(Record):
         return "/method" if written and _names(written) == _names(getattr(self, axis)) else pointer
 
     def digest(self) -> str:
-        """Return the sha256 of what the run computes: all of the recipe but its name."""
-        document = self.model_dump(mode="json", include=set(Recipe.model_fields) - {"name"})
+        """Return the sha256 of what the run computes: all of the recipe but its name and lock."""
+        document = self.model_dump(mode="json", include=set(Recipe.model_fields) - {"name", "lock"})
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 

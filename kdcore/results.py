@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from kdcore.errors import WeightsError
 from kdcore.events import Warned
 from kdcore.files import write_file
-from kdcore.network import build, load_weights, predict, weights_bytes
+from kdcore.network import build, predict, weights_bytes
 from kdcore.plan import Stage
 from kdcore.run import Run
 from kdcore.stage import anchor_file
+from kdcore.weights import load_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,12 @@ def test_logits(stage: Stage, run: Run) -> Tensor:
         WeightsError: its file is missing or damaged.
     """
     return predict(read_network(stage, _weights(stage, run), run), run.corpus.test.inputs)
+
+
+def weights_digest(stage: Stage, run: Run) -> str | None:
+    """Return the sha256 of the weights that a training ended with; None before it did."""
+    file = _weights(stage, run)
+    return _sha256(file) if file.exists() else None
 
 
 def read_network(stage: Stage, file: Path, run: Run) -> nn.Module:

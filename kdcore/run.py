@@ -20,7 +20,7 @@ from kdcore.evaluate import count_parameters, scores_of
 from kdcore.events import Warned
 from kdcore.files import write_file
 from kdcore.model import Model
-from kdcore.network import build, load_weights, measured
+from kdcore.network import build, measured
 from kdcore.path import TEACHER
 from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
@@ -29,6 +29,10 @@ from kdcore.sense import check_without_validation
 from kdcore.sides import located, models_in
 from kdcore.teacher_cache.archive import Archive, Frozen, Part
 from kdcore.teacher_cache.shelf import Shelf
+from kdcore.tokens import blank
+from kdcore.unlabelled import PARTS, check_without_labels
+from kdcore.unwritten import require_written
+from kdcore.weights import load_weights
 
 
 @dataclass(slots=True)
@@ -84,6 +88,9 @@ class Run:
         self.networks[name], self.models[name] = network, model
         if name == TEACHER:
             self.teacher_logits = self.predictions(name, "test")
+            for part in PARTS:
+                if self.corpus.lacks_labels(part):
+                    self.corpus = self.corpus.answered(part, self.predictions(name, part))
 
     def frozen(self, name: str) -> Frozen:
         """Return a finished network with what it was built from."""
@@ -141,15 +148,7 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
     _claim_folder(workdir, "-".join(digests.values()))
     if threads.number != before:
         write_file(began_with, str(threads.number).encode())
-    shape, classes = corpus.input_shape, corpus.num_classes
-    recipe.check_fit((shape, classes), measure=measured)
-    if corpus.validation is None and recipe.data.may_validate():
-        check_without_validation(recipe)
-    plan = plan_stages(recipe, corpus)
-    for stage in plan:
-        # Who it learns from changes the labels, and not which samples there are.
-        _, pool = training_set(stage, recipe, corpus, corpus.train.labels)
-        _try_out(stage, corpus, len(pool))
+    plan = checked_plan(recipe, corpus)
     shelf = shelf or Shelf(workdir / "teacher-caches")
     run = Run(
         recipe=recipe,
@@ -166,12 +165,9 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
         measurements=Measurements(shelf.root / "measured", recipe.runtime, device),
     )
     if recipe.teacher.given:
-        own = weights is None
-        teacher = build(recipe.teacher.model, shape, classes, seed=0, furnished=own)
-        if weights is not None:
-            load_weights(teacher, weights, str(recipe.teacher.weights))
-        run.keep(TEACHER, recipe.teacher.model, teacher.to(device))
+        run.keep(TEACHER, recipe.teacher.model, given_teacher(recipe, inputs, corpus).to(device))
         assert run.teacher_logits is not None  # noqa: S101  # told when it was kept
+        corpus = run.corpus
         run.scores[TEACHER] = scores_of(run.teacher_logits, corpus.test, recipe.task)
         if corpus.validation:
             said = run.predictions(TEACHER, "validation")
@@ -179,6 +175,41 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
             metric = recipe.task.metric
             run.scores[TEACHER][f"validation_{metric}"] = validated[metric]
     return run
+
+
+def checked_plan(recipe: Recipe, corpus: Corpus) -> list[Stage]:
+    """Return the trainings of a recipe, once every network was built without numbers, and tried.
+
+    Raises:
+        RecipeError: networks, objectives and data do not fit; its pointer says what.
+    """
+    check_without_labels(recipe, corpus)
+    recipe.check_fit((corpus.input_shape, corpus.num_classes), measure=measured)
+    if corpus.validation is None and recipe.data.may_validate():
+        check_without_validation(recipe)
+    plan = plan_stages(recipe, corpus)
+    for stage in plan:
+        # Who it learns from changes the labels, and not which samples there are.
+        _, pool = training_set(stage, recipe, corpus, corpus.train.labels)
+        _try_out(stage, corpus, len(pool))
+        if recipe.runtime.precision == "bfloat16" and corpus.train.inputs.device.type == "cpu":
+            require_written(stage.model, corpus.input_shape, corpus.num_classes)
+    return plan
+
+
+def given_teacher(recipe: Recipe, inputs: Path, corpus: Corpus) -> nn.Module:
+    """Return the teacher that is trained already, with its weights, on the CPU.
+
+    Raises:
+        WeightsError: they do not fit.
+        RecipeError: it cannot be built.
+    """
+    weights, model = recipe.teacher.weights, recipe.teacher.model
+    shape, classes = corpus.input_shape, corpus.num_classes
+    teacher = build(model, shape, classes, seed=0, furnished=weights is None)
+    if weights is not None:
+        load_weights(teacher, inputs / weights, str(weights))
+    return teacher
 
 
 def cautions(run: Run) -> Iterator[Warned]:
@@ -230,7 +261,7 @@ def _try_out(stage: Stage, corpus: Corpus, samples: int) -> None:
     with torch.device("meta"):
         network = stage.model.build(corpus.input_shape, corpus.num_classes)
         try:
-            network.train()(torch.empty(size, *corpus.input_shape))
+            network.train()(blank(corpus.input_shape, size))
         except (ValueError, RuntimeError, AssertionError) as error:
             raise RecipeError(
                 f"{stage.model.name} cannot be trained on batches of shape "

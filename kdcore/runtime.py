@@ -96,7 +96,8 @@ def prepare(runtime: Runtime, threads: int) -> torch.device:
 def versions() -> dict[str, str]:
     """Return what the numbers of a run may depend on."""
     packages = ("torch", "numpy", "safetensors")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+    ours = {"python": platform.python_version(), "kdcore": version("stillhouse-server")}
+    return ours | {name: version(name) for name in packages}
 
 
 def derive_seed(*parts: object) -> int:

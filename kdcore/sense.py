@@ -12,6 +12,7 @@ from kdcore.learned import Learner
 from kdcore.meaning import task_is_understood
 from kdcore.reach import unreached
 from kdcore.route import Leg
+from kdcore.shipping import forms_are_delivered
 from kdcore.temperatures.fixed import Fixed
 from kdcore.weighting import Weighting
 
@@ -282,6 +283,7 @@ CHECKS: Final[tuple[Callable[[Recipe], None], ...]] = (
     best_is_measured,
     pauses_are_few,
     gates_are_measured,
+    forms_are_delivered,
 )
 """In the order in which they are asked."""
 

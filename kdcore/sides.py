@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, cast
 
+from pydantic import Field
+
 from kdcore.entry import OneOf, Record
 from kdcore.inputs import InputPath
 from kdcore.model import Model
@@ -24,6 +26,12 @@ class Teacher(Record):
     """A safetensors file in the inputs folder; without it the teacher is trained first."""
     training: Training | None = None
     """How it is trained; like the student where not given."""
+
+    license: (
+        Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{0,63}$")] | None
+    ) = None
+    """Licence of its weights, by its SPDX identifier (`apache-2.0`); the student's model card tells
+    it."""
 
     @property
     def given(self) -> bool:

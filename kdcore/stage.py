@@ -29,7 +29,7 @@ from kdcore.lesson import Lesson, draw
 from kdcore.network import build, weights_bytes
 from kdcore.optim import build_optimizer, learning_rate, moving_average
 from kdcore.plan import Stage
-from kdcore.ranks import Ranks
+from kdcore.ranks import ALONE, Ranks
 from kdcore.runtime import derive_seed, random_state, restore_random_state, seed_everything
 from kdcore.teaching import Teaching
 
@@ -139,7 +139,7 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
         precision=lesson.precision,
         compiled=lesson.compiled,
     )
-    curves = Curves(stage, bench.curves)
+    curves = Curves(stage, bench.curves, run.teaching.learned)
     yield curves.retell(run.step)
     evaluate_every = stage.training.eval_steps or max(stage.total_steps // _DEFAULT_EVALUATIONS, 1)
     first_step, started, reported = run.step, time.monotonic(), -math.inf  # the first step is told
@@ -174,6 +174,16 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
     if stage.training.load_best_model_at_end and run.best:
         run.outcome.load_state_dict(run.best[1])
     return Trained(run.outcome.eval(), run.best[1] if run.best else None)
+
+
+def first_step(stage: Stage, lesson: Lesson, device: torch.device) -> float:
+    """Take the first step of a training, keep nothing of it, and return its loss.
+
+    Raises:
+        RecipeError: an objective reads a layer that a network does not have.
+    """
+    _, loss, _ = _step(_Training(stage, lesson, device, ALONE), stage, lesson)
+    return float(loss)
 
 
 def _save(run: _Training, stage: Stage, bench: Bench) -> None:

@@ -43,12 +43,17 @@ class LayerShapes(dict[str, tuple[int, ...]]):
         maps: tuple[str, ...],
         head: str | None,
         embedding: str | None,
+        attention_heads: int = 0,
     ) -> None:
-        """Keep with the shapes the usual maps, what gives the logits, and the vector before it."""
+        """Keep with the shapes the usual maps, what gives the logits, and the vector before it.
+
+        `attention_heads` is how many share each projection of a transformer; 0 is not known.
+        """
         super().__init__(shapes)
         self.maps = maps
         self.head = head
         self.embedding = embedding
+        self.attention_heads = attention_heads
 
 
 def named(layer: str, shapes: Shapes, whose: str) -> str:

@@ -30,8 +30,9 @@ from kdcore.events import (
     Warned,
 )
 from kdcore.export import deliver
-from kdcore.judge import delivery, doubts, weigh
+from kdcore.judge import delivery, doubts, pack_student, weigh
 from kdcore.lesson import Lesson
+from kdcore.lock import begin_locked, compare_with_lock, hold_to_lock
 from kdcore.path import anchor
 from kdcore.plan import Stage
 from kdcore.recipe import Recipe
@@ -65,6 +66,7 @@ def distill(  # noqa: PLR0913  # what the caller decides, and the recipe does no
     """
     started = time.monotonic()
     yield PhaseStarted(phase="preparing")
+    begin_locked(recipe.lock, workdir)
     run = prepare_run(
         recipe, workdir, inputs or Path(), report_every, shelf=shelf, max_threads=max_threads
     )
@@ -75,17 +77,20 @@ def distill(  # noqa: PLR0913  # what the caller decides, and the recipe does no
         threads=run.threads.number,
         versions=versions(),
     )
+    yield from hold_to_lock(run)
     yield from cautions(run)
     yield PhaseStarted(phase="training")
     with run.crew:
         for stage in run.plan:
             yield from _finish(stage, run)
     yield PhaseStarted(phase="evaluating")
-    verdict = weigh(run)
-    yield from doubts(verdict)
+    parcel = pack_student(run)
+    verdict = weigh(run, parcel)
+    yield from compare_with_lock(run)
+    yield from doubts(verdict, run)
     yield VerdictReached(verdict=verdict)
     yield PhaseStarted(phase="exporting")
-    yield from deliver(delivery(run, verdict))
+    yield from deliver(delivery(run, verdict, parcel))
     yield RunFinished(seconds=time.monotonic() - started)
 
 

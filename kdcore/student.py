@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import TypeAdapter
 from torch import nn
 
-from kdcore.entry import OneOf, discover
-from kdcore.model import Model
+from kdcore.delivered import read_delivered
 from kdcore.models import MODELS
-from kdcore.network import OURS, build, load_weights
-
-_DELIVERED: TypeAdapter[Model] = TypeAdapter(
-    Annotated[Model, OneOf(MODELS | discover("kdcore.objectives", contract=Model))]
-)
-"""The models of recipes, and those that objectives make of them."""
+from kdcore.network import build
+from kdcore.weights import load_weights
 
 
-def load_student(folder: Path) -> nn.Module:
+def load_student(folder: Path, file: str = "student") -> nn.Module:
     """Build the network that `config.json` describes and read `student.safetensors`.
 
+    `file` may be `teacher` or `assistant-1` as well, where these were delivered.
+
     Raises:
+        RecipeError: the folder does not describe such a network.
         WeightsError: the weights do not fit the description.
     """
-    config = json.loads((folder / "config.json").read_bytes())
-    config = config.get(OURS, config)
-    model: Model = _DELIVERED.validate_python(config["model"])
-    network = build(model, tuple(config["input_shape"]), config["num_classes"], seed=0)
-    load_weights(network, folder / "student.safetensors", "student.safetensors")
+    found = read_delivered(folder, file, shown=folder.name, models=MODELS)
+    network = build(found.model, found.input_shape, found.num_classes, seed=0)
+    load_weights(network, folder / f"{file}.safetensors", f"{file}.safetensors")
     return network.eval()

@@ -58,11 +58,22 @@ class Task(Entry):
     perfect."""
     title: ClassVar[str]
     """The same in words."""
+    gives: ClassVar[str]
+    """What a network's outputs are, in words."""
     words: ClassVar[Mapping[str, str]] = {}
     """What stands in the place of `cross_entropy` and `kd` where a method writes them."""
 
     has_hard_answers: ClassVar[bool] = True
     """Whether a label says less than an output does."""
+    learns_labels: ClassVar[bool] = True
+    """False where the teacher's outputs are all that is to be learned."""
+    reads_as: ClassVar[str | None] = None
+    """Name of the task whose labels data is read with; its own where not given."""
+
+    @property
+    def labelled_like(self) -> str:
+        """Name of the task whose labels data is read with."""
+        return self.reads_as or self.name
 
     def alone(self) -> Objective:
         """Return what a network learns by that nobody teaches."""
@@ -71,6 +82,10 @@ class Task(Entry):
     def hard(self, outputs: Tensor) -> Tensor:
         """Return outputs `(N, C)` as labels, where these are harder: see `has_hard_answers`."""
         raise NotImplementedError
+
+    def outputs(self, told: int) -> int:
+        """Return C, the numbers that a network gives of a sample; `told` is what the data has."""
+        return told
 
     def check(self, source: Source) -> None:
         """Check the labels of all parts.
@@ -95,9 +110,35 @@ class Task(Entry):
         written = axes.get("objectives")
         if not isinstance(written, list):
             return dict(axes)
-        return {**axes, "objectives": [self._in_own_word(one) for one in written]}
+        return {**axes, "objectives": _each_once([self._in_own_word(one) for one in written])}
 
     def _in_own_word(self, objective: JsonValue) -> JsonValue:
         if isinstance(objective, dict):
             return {**objective, "name": self._in_own_word(objective.get("name"))}
         return self.words.get(objective, objective) if isinstance(objective, str) else objective
+
+
+def _each_once(objectives: list[JsonValue]) -> list[JsonValue]:
+    """Return objectives with those added up that one word has made of two."""
+    single: list[JsonValue] = []
+    for one in objectives:
+        like = next((place for place, other in enumerate(single) if _alike(one, other)), None)
+        if like is None:
+            single.append(one)
+        else:
+            weight = round(_weight(single[like]) + _weight(one), 12)
+            single[like] = {**_options(one), "weight": weight}
+    return single
+
+
+def _alike(one: JsonValue, other: JsonValue) -> bool:
+    return {**_options(one), "weight": None} == {**_options(other), "weight": None}
+
+
+def _weight(objective: JsonValue) -> float:
+    weight = _options(objective).get("weight", 1.0)
+    return float(weight) if isinstance(weight, int | float) else 1.0
+
+
+def _options(objective: JsonValue) -> dict[str, JsonValue]:
+    return objective if isinstance(objective, dict) else {"name": objective}

@@ -47,6 +47,8 @@ class Teaching:
                 self.taps[name, place] = learner.taps(sizes)
                 if (head := learner.heads(sizes)) is not None:
                     self.heads[f"{name}-{place}"] = head
+        self.learned = ["temperature"] if "temperature-0" in self.heads else []
+        """Numbers that are learned beside the network, each with a curve."""
         self._student_taps = {name for taps in self.taps.values() for name in taps.student}
         self._teacher_taps = teacher_taps(stage, lesson)
         self._observe = observe
@@ -61,7 +63,7 @@ class Teaching:
     ) -> tuple[Tensor, list[Tensor]]:
         """Return the weighted sum of the objectives, and each of them unweighted, all `()`.
 
-        `step` and `epoch` count from 0.
+        Behind these stand the `learned` numbers. `step` and `epoch` count from 0.
         """
         progress = step / self.stage.total_steps
 
@@ -83,6 +85,8 @@ class Teaching:
             terms.append(term.detach())
             weighted.append(self._factor(objective, epoch, progress, len(voices)) * term)
         weighted += [own for voice in voices if (own := voice.weighting_loss()) is not None]
+        if self.learned:
+            terms.append(torch.stack([voice.temperature() for voice in voices]).mean())
         return reduce(torch.add, weighted), terms
 
     def _factor(self, objective: Objective, epoch: int, progress: float, heard: int) -> float:
@@ -187,6 +191,10 @@ class _Voice:
             return None
         weighting = self.teaching.lesson.weighting
         return weighting.own_loss(self._seen("weighting"), self._softened, self._head("weighting"))
+
+    def temperature(self) -> Tensor:
+        """Return what the logits were divided by, the mean of the samples, `()`."""
+        return torch.as_tensor(self._softened.scale).detach().sqrt().mean()
 
     @cached_property
     def _softened(self) -> Softened:

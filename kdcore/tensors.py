@@ -35,7 +35,7 @@ class Batch:
     """What a step sees of the data."""
 
     inputs: Tensor
-    """`(B, *input_shape)`, augmented."""
+    """`(B, *input_shape)`, augmented; texts are `(B, L)` ids."""
     labels: Tensor
     """`(B,)` in [0, C), or `(B, C)` where a sample has several; see `HIDDEN`."""
     index: Tensor
@@ -47,6 +47,8 @@ class Batch:
     answers are looked up by (index, stored)."""
     mixed: Mixed | None = None
     """Where inputs are mixed: `labels` is then what the samples' own share is labelled."""
+    padding: int | None = None
+    """Where inputs are texts: the id behind a text's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Taps:
 
     student: tuple[str, ...] = ()
     teacher: tuple[str, ...] = ()
+    attention_heads: int = 1
+    """How many heads share each feature, for whoever takes them apart."""
 
 
 @dataclass(frozen=True, slots=True)

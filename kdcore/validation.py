@@ -38,7 +38,7 @@ def explain(error: ValidationError, model: type[BaseModel], document: object) ->
     problems: list[FieldProblem] = []
     for fault in error.errors(include_url=False):
         context = fault.get("ctx", {})
-        location = _location(fault["loc"], document)
+        location = _location(fault["loc"], document, is_missing=fault["type"] == "missing")
         pointer = context.get("pointer") or _pointer(location)
         code, message, hint = fault["type"], fault["msg"], context.get("hint")
         match code:
@@ -59,6 +59,8 @@ def explain(error: ValidationError, model: type[BaseModel], document: object) ->
                 message = f"found {_shown(fault['input'])}; expected an object"
             case "missing":
                 message = "found nothing; this key is required"
+                if location[-1:] != [key := fault["loc"][-1]]:  # a word stands for the whole
+                    message = f"found a name alone; the key {key!r} is required beside it"
             case "value_error":
                 message = str(context.get("error", message))
             case _ if not message.startswith("found "):
@@ -74,7 +76,7 @@ def _schema(model: type[BaseModel]) -> dict[str, Any]:
     return model.model_json_schema()
 
 
-def _location(loc: tuple[int | str, ...], document: object) -> list[int | str]:
+def _location(loc: tuple[int | str, ...], document: object, *, is_missing: bool) -> list[int | str]:
     """Drop the parts of a pydantic location that are names of union members and not keys."""
     path: list[int | str] = []
     here: Any = document
@@ -87,7 +89,9 @@ def _location(loc: tuple[int | str, ...], document: object) -> list[int | str]:
             isinstance(here, list) and isinstance(part, int) and part < len(cast("list[Any]", here))
         ):
             here = cast("list[Any]", here)[part]
-        elif place < len(loc) - 1 or _is_tag(part, here) or isinstance(here, list):
+        elif (
+            not is_missing or place < len(loc) - 1 or _is_tag(part, here) or isinstance(here, list)
+        ):
             continue
         path.append(part)
     return path

@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from kdcore.gate import Gate
+from kdcore.measures import Int8, Timing, speedups
 
 Outcome = Literal["beats", "ties", "loses", "inconclusive"]
 
@@ -101,6 +102,8 @@ class Verdict(_Record):
     the share of equal answers; of numbers, the share of the teacher's variance."""
     compression: dict[str, float]
     """Teacher over student: parameters, size, flops, latency."""
+    int8: Int8 | None = None
+    """The delivered student in int8; none where that form was not asked for."""
     gates: list[GateResult]
     gates_passed: bool | None
     """None where no gate was set."""
@@ -158,6 +161,9 @@ def reach_verdict(  # noqa: PLR0913  # all that a verdict rests on, by name
     gates: Sequence[str],
     metric: str = "accuracy",
     called: str = "accuracy",
+    teacher_is_truth: bool = False,
+    int8: Int8 | None = None,
+    timings: Sequence[Timing] = (),
 ) -> Verdict:
     """Weigh the measured networks against each other and against the gates."""
     differences = [
@@ -176,28 +182,17 @@ def reach_verdict(  # noqa: PLR0913  # all that a verdict rests on, by name
         "flops": teacher.flops / max(student.flops, 1),
         "latency": teacher.latency_ms / student.latency_ms,
     }
-    values = {
-        f"teacher.{metric}": teacher.score.mean,
-        f"student.{metric}": student.score.mean,
-        f"baseline.{metric}": baseline.score.mean if baseline else None,
-        "uplift": statistics.fmean(differences) if differences else None,
-        "uplift.low": uplift.low if uplift else None,
-        "retention": retention,
-        "agreement": agreement,
-        "parameters": float(student.parameters),
-        "size_mb": student.size_bytes / 1e6,
-        "flops": float(student.flops),
-        "latency_ms": student.latency_ms,
-        "compression": compression["parameters"],
-    }
-    results = [_judge(line, values) for line in gates]
-    keeps = (
-        f"The student keeps {retention:.1%} of the teacher's {called} "
-        f"with {compression['parameters']:.1f} times fewer parameters"
-    )
-    return Verdict(
+    keeps = f"The student keeps {retention:.1%} of the teacher's {called} "
+    if teacher_is_truth:
+        keeps = f"The student's {called} is {student.score.mean:.1%} "
+    keeps += f"with {compression['parameters']:.1f} times fewer parameters"
+    unsaid = "without a baseline nobody can say what distillation was worth."
+    if teacher_is_truth:
+        unsaid = f"the teacher is the measure, and {unsaid}"
+    reached = Verdict(
         outcome=outcome,
-        sentence=_sentence(outcome, uplift, keeps, compared=baseline is not None),
+        sentence=(_sentence(outcome, uplift, keeps) if baseline else f"{keeps}; {unsaid}")
+        + _in_int8(int8),
         rule=(
             f"paired difference of test {called} to the same student without distillation; "
             f"{100 * confidence:g}% Student-t interval over the seeds: above 0 beats, "
@@ -216,9 +211,45 @@ def reach_verdict(  # noqa: PLR0913  # all that a verdict rests on, by name
         retention=retention,
         agreement=agreement,
         compression=compression,
-        gates=results,
-        gates_passed=all(result.passed for result in results) if results else None,
+        int8=int8,
+        gates=[],
+        gates_passed=None,
     )
+    values = values_of(reached)
+    if timings:
+        values["speedup"] = min(speedups(timings), default=compression["latency"])
+    results = [_judge(line, values) for line in gates]
+    passed = all(result.passed for result in results) if results else None
+    return reached.model_copy(update={"gates": results, "gates_passed": passed})
+
+
+def values_of(verdict: Verdict) -> dict[str, float | None]:
+    """Return what gates and objectives are about, by name; None where it was not measured.
+
+    The speedup is that of one sample on one thread.
+    """
+    student, baseline, int8 = verdict.student, verdict.baseline, verdict.int8
+    before = zip(student.score.values, baseline.score.values if baseline else [], strict=False)
+    differences = [distilled - alone for distilled, alone in before]
+    return {
+        f"teacher.{verdict.metric}": verdict.teacher.score.mean,
+        f"student.{verdict.metric}": student.score.mean,
+        f"baseline.{verdict.metric}": baseline.score.mean if baseline else None,
+        "uplift": statistics.fmean(differences) if differences else None,
+        "uplift.low": verdict.uplift.low if verdict.uplift else None,
+        "retention": verdict.retention,
+        "agreement": verdict.agreement,
+        "parameters": float(student.parameters),
+        "size_mb": student.size_bytes / 1e6,
+        "flops": float(student.flops),
+        "latency_ms": student.latency_ms,
+        "compression": verdict.compression["parameters"],
+        "speedup": verdict.compression["latency"],
+        f"int8.{verdict.metric}": int8.score if int8 else None,
+        "int8.drop": int8.drop if int8 else None,
+        "int8.size_mb": int8.size_bytes / 1e6 if int8 else None,
+        "int8.latency_ms": int8.latency_ms if int8 else None,
+    }
 
 
 def _judge(line: str, values: dict[str, float | None]) -> GateResult:
@@ -234,9 +265,7 @@ def _judge(line: str, values: dict[str, float | None]) -> GateResult:
     )
 
 
-def _sentence(outcome: Outcome, uplift: Interval | None, keeps: str, *, compared: bool) -> str:
-    if not compared:
-        return f"{keeps}; without a baseline nobody can say what distillation was worth."
+def _sentence(outcome: Outcome, uplift: Interval | None, keeps: str) -> str:
     if uplift is None:
         return f"{keeps}; one seed is too few to say what distillation was worth."
     points = f"{100 * uplift.mean:+.1f} points [{100 * uplift.low:+.1f}, {100 * uplift.high:+.1f}]"
@@ -247,3 +276,10 @@ def _sentence(outcome: Outcome, uplift: Interval | None, keeps: str, *, compared
         "inconclusive": "whether distillation helped is inconclusive",
     }[outcome]
     return f"{keeps}; {says}: {points} over {len(uplift.values)} seeds."
+
+
+def _in_int8(int8: Int8 | None) -> str:
+    """Tell what int8 costs, where it costs anything."""
+    if int8 is None or int8.drop <= 0:
+        return ""
+    return f" In int8 the delivered student loses {100 * int8.drop:.1f} points."

@@ -23,9 +23,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from kdcore.cifar_files import SHAPE, Layout, read_cifar
 from kdcore.dataset import Augmentation, Dataset, Source
 from kdcore.inputs import InputPath
+from kdcore.reading.cifar_files import SHAPE, Layout, read_cifar
 
 LAYOUT = Layout(
     title="CIFAR-100",

@@ -50,7 +50,7 @@ class Synthetic(Dataset):
     """Seed of centres and noise; the job's own seeds leave the data as they are."""
 
     tasks: ClassVar[frozenset[str] | None] = frozenset(
-        {"classification", "multi_label", "regression"}
+        {"classification", "embedding", "multi_label", "regression"}
     )
 
     @model_validator(mode="after")

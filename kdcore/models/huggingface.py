@@ -1,12 +1,16 @@
-"""Image classifiers of transformers: from a folder, or from their settings alone.
+"""Classifiers of images and texts of transformers: from a folder, or from their settings alone.
 
 Formula
-    AutoModelForImageClassification of config.json; its `logits` are what comes out
+    AutoModelForImageClassification, or of a text encoder AutoModelForSequenceClassification, of
+    config.json; its `logits` are what comes out. A text encoder is told which ids are padding, and
+    is given token types where texts are pairs
 Shapes
-    (B, channels, H, W) -> (B, C); layers are named by their paths, such as `vit.layers.1`
+    (B, channels, H, W) -> (B, C), or ids (B, L) -> (B, C); layers are named by their paths, such as
+    `vit.layers.1` or `bert.encoder.layer.1.attention.self.query`
 Paper
     Wolf et al. HuggingFace's Transformers: State-of-the-art Natural Language Processing. 2019.
-    arXiv:1910.03771. Each architecture there names its paper.
+    arXiv:1910.03771. Each architecture there names its paper. A student of some layers of its
+    teacher: Sanh, Debut, Chaumond, Wolf. DistilBERT. arXiv:1910.01108
 Source
     huggingface/transformers, src/transformers/models/auto/modeling_auto.py; the networks are
     theirs, unchanged, of the architectures that are listed here. Nothing is fetched and no code of
@@ -18,16 +22,18 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, JsonValue, PrivateAttr
 
 from kdcore.errors import RecipeError, WeightsError
-from kdcore.hub import CONFIG, WEIGHTS, Settings, plain, read_config
+from kdcore.hub import CONFIG, IDS, WEIGHTS, Settings, classifier, plain, read_config
 from kdcore.inputs import InputPath
+from kdcore.lazy import torch
 from kdcore.model import Foreign, Model, image_shape
+from kdcore.tokens import Ids
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,16 +42,38 @@ if TYPE_CHECKING:
 class _HuggingFace(Foreign):
     """What both have in common."""
 
+    extra = "hub"
+    reads_texts = True
+
+    def shapes(self, input_shape: tuple[int, ...], num_classes: int) -> None:
+        """Return nothing; samples that the network cannot take are refused."""
+        self._check_inputs(input_shape)
+
+    def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> None:
+        """Return nothing; as above."""
+        self._check_inputs(input_shape)
+
+    def _check_inputs(self, input_shape: tuple[int, ...]) -> None:
+        from kdcore.encoders import check_kind
+
+        check_kind(self.name, self.settings().get("model_type"), input_shape)
+
     def settings(self) -> Mapping[str, JsonValue]:
         """Return what the network is built from."""
         raise NotImplementedError
 
     def build(self, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         """Build transformers' network, whose logits come out of it."""
+        return self._built(self.settings(), input_shape, num_classes)
+
+    def _built(
+        self, named: Mapping[str, JsonValue], input_shape: tuple[int, ...], num_classes: int
+    ) -> nn.Module:
+        from kdcore.encoders import read_ids_alone
         from kdcore.vision import first_line, import_transformers
 
-        channels, height, width = image_shape(self.name, input_shape)
-        settings = dict(self.settings())
+        self._check_inputs(input_shape)
+        settings = dict(named)
         labels = settings.pop("id2label", None)
         kind = str(settings.pop("model_type"))
         if isinstance(labels, dict) and len(labels) == num_classes:
@@ -55,16 +83,20 @@ class _HuggingFace(Foreign):
         transformers = import_transformers()
         try:
             config = transformers.AutoConfig.for_model(kind, **settings)
-            self._fit(config, channels)
-            network = transformers.AutoModelForImageClassification.from_config(config)
+            self._fit(config, input_shape)
+            network = getattr(transformers, classifier(kind)).from_config(config)
         except RecipeError:
             raise
         except Exception as error:  # noqa: BLE001  # what transformers finds wrong is of any kind
+            taken = "texts" if isinstance(input_shape, Ids) else "images"
             raise RecipeError(
-                f"transformers cannot build {kind} for images of {channels}x{height}x{width} with "
-                f"{num_classes} classes: {first_line(error)}",
+                f"transformers cannot build {kind} for {taken} of "
+                f"{'x'.join(map(str, input_shape))} with {num_classes} classes: "
+                f"{first_line(error)}",
                 hint="change its settings",
             ) from None
+        if isinstance(input_shape, Ids):
+            read_ids_alone(network, input_shape)
         network.register_forward_hook(_logits)
         return network
 
@@ -77,15 +109,40 @@ class _HuggingFace(Foreign):
             "transformers_weights": "student.safetensors",
         }
 
+    def library_files(self, files: Mapping[str, bytes], network: nn.Module) -> Mapping[str, bytes]:
+        """Return the files with a tokenizer that gives what the network takes."""
+        from kdcore.encoders import for_network
+
+        return for_network(files, network)
+
     def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
         """Return how transformers opens it."""
-        return (
-            "from transformers import AutoModelForImageClassification\n\n"
-            'student = AutoModelForImageClassification.from_pretrained(".")  # this folder'
-        )
+        opens = classifier(str(self.settings()["model_type"]))
+        lines = [
+            f"from transformers import {opens}\n",
+            f'student = {opens}.from_pretrained(".")  # this folder',
+        ]
+        if isinstance(input_shape, Ids):
+            lines[0] = f"from transformers import {opens}, AutoTokenizer\n"
+            lines += [
+                'tokenizer = AutoTokenizer.from_pretrained(".")',
+                'encoded = tokenizer(texts, truncation=True, padding=True, return_tensors="pt")',
+                "logits = student(**encoded).logits",
+            ]
+        return "\n".join(lines)
 
-    def _fit(self, config: Any, channels: int) -> None:
-        """Take the data's channels, unless the settings name others."""
+    def _named(self) -> Collection[str]:
+        """Return the settings that data must fit, and not the other way round."""
+        return self.settings()
+
+    def _fit(self, config: Any, input_shape: tuple[int, ...]) -> None:
+        """Take the data's channels, or its tokenizer's ids, unless the settings name others."""
+        if isinstance(input_shape, Ids):
+            from kdcore.encoders import fit_ids
+
+            fit_ids(config, input_shape, self._named())
+            return
+        channels, _, _ = image_shape(self.name, input_shape)
         named = self.settings().get("num_channels")
         if named is not None and named != channels:
             raise RecipeError(
@@ -104,7 +161,8 @@ class HuggingFaceConfig(_HuggingFace):
         Field(examples=[{"model_type": "resnet", "depths": [1, 1], "hidden_sizes": [8, 16]}]),
     ]
     """What a config.json says of the architecture: `model_type` and its sizes; what is left out is
-    as the library has it. Channels and classes are the data's."""
+    as the library has it. Channels and classes are the data's, and so are the ids of a text encoder
+    (vocab_size, pad_token_id), unless they are named."""
 
     def settings(self) -> Mapping[str, JsonValue]:
         """Return the settings as they are."""
@@ -121,13 +179,26 @@ class HuggingFace(_HuggingFace):
     new_head: bool = False
     """Draw the head for the data's classes anew, whatever classes the folder's is for. Such a
     teacher is trained first, from these weights."""
+    layers: (
+        Annotated[list[Annotated[int, Field(ge=0, le=511)]], Field(min_length=1, max_length=512)]
+        | None
+    ) = None
+    """Keep only these layers of the encoder, counted from 0, with their weights: a student that
+    begins as a part of its teacher. DistilBERT has [0, 2, 4, 7, 9, 11] of 12. Such a teacher is
+    trained first."""
+
+    names_a_folder: ClassVar[bool] = True
 
     _folder: Path | None = PrivateAttr(None)
 
     @property
     def comes_trained(self) -> bool:
         """Whether it knows the data's classes."""
-        return not self.new_head
+        return not self.new_head and self.layers is None
+
+    def label(self) -> str:
+        """Return the folder's name, with the layers that are kept of it."""
+        return super().label() + (f", layers {self.layers}" if self.layers else "")
 
     def located(self, inputs: Path) -> Self:
         """Return the same with its folder found."""
@@ -141,10 +212,22 @@ class HuggingFace(_HuggingFace):
 
     def settings(self) -> Mapping[str, JsonValue]:
         """Read config.json."""
-        return read_config(self._found(), self.path)
+        settings = read_config(self._found(), self.path)
+        if self.layers is None:
+            return settings
+        told = "n_layers" if "n_layers" in settings else "num_hidden_layers"
+        return {**settings, told: len(self.layers)}
+
+    def _check_inputs(self, input_shape: tuple[int, ...]) -> None:
+        if self._folder is not None:  # what it is for stands in there
+            super()._check_inputs(input_shape)
+
+    def _named(self) -> Collection[str]:
+        return IDS  # it comes with weights for its own ids, whether config.json tells them or not
 
     def furnish(self, network: nn.Module, input_shape: tuple[int, ...], num_classes: int) -> None:
         """Read the weights."""
+        from kdcore.encoders import kept_layers
         from kdcore.vision import first_line, import_transformers
 
         shown = f"{self.path}/{WEIGHTS}"
@@ -154,10 +237,15 @@ class HuggingFace(_HuggingFace):
                 f"{shown}: no such file in the inputs folder",
                 hint="save the network with save_pretrained, as one safetensors file",
             )
-        theirs = import_transformers().AutoModelForImageClassification
+        whole = cast("Any", network)
+        if self.layers is not None:
+            settings = read_config(self._found(), self.path)
+            with torch.device("meta"):
+                whole = cast("Any", self._built(settings, input_shape, num_classes))
+        theirs = getattr(import_transformers(), classifier(whole.config.model_type))
         # Older files have older names, which the library knows. It is shown numbers alone.
         with tempfile.TemporaryDirectory() as shut:
-            cast("Any", network).config.save_pretrained(shut)
+            whole.config.save_pretrained(shut)
             (Path(shut) / WEIGHTS).symlink_to(weights)
             try:
                 loaded, told = theirs.from_pretrained(
@@ -186,11 +274,16 @@ class HuggingFace(_HuggingFace):
                 if others
                 else "save the network with save_pretrained",
             )
-        network.load_state_dict(loaded.state_dict())
+        state = loaded.state_dict()
+        if self.layers is not None:
+            state = kept_layers(state, self.layers, self.path)
+        network.load_state_dict(state)
 
     def delivered(self) -> Model:
         """Return the settings of the architecture, as they stand in the folder."""
-        return HuggingFaceConfig.model_validate({"config": plain(self.settings())})
+        from kdcore.encoders import with_ids
+
+        return HuggingFaceConfig.model_validate({"config": with_ids(plain(self.settings()))})
 
     def _found(self) -> Path:
         if self._folder is None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, linear_parameters
+from kdcore.model import Model, linear_flops, linear_parameters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,6 +49,11 @@ class MLP(Model):
         """Return vectors, stage by stage."""
         hidden = {f"hidden{place}": (width,) for place, width in enumerate(self.hidden, start=1)}
         return {"flatten": (math.prod(input_shape),), **hidden, "head": (num_classes,)}
+
+    def flops(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over convolutions and linear layers."""
+        widths = [math.prod(input_shape), *self.hidden, num_classes]
+        return sum(linear_flops(*pair) for pair in itertools.pairwise(widths))
 
     def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
         """Return the sum over the layers."""

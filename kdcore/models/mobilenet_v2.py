@@ -27,7 +27,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import JsonValue
 
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
+from kdcore.model import (
+    Model,
+    areas_of,
+    convolution_flops,
+    convolution_parameters,
+    image_shape,
+    linear_flops,
+    linear_parameters,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -95,6 +103,25 @@ class MobileNetV2(Model):
             shapes[f"stage{place}"] = (self._scaled(groups[-1][1]), height, width)
         last = self._last()
         return {**shapes, "expand": (last, height, width), "pool": (last,), "head": (num_classes,)}
+
+    def flops(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over convolutions and linear layers."""
+        areas = areas_of(self.shapes(input_shape, num_classes))
+        channels, before = self._scaled(_STEM), areas["stem"]
+        total = convolution_flops(before, image_shape(self.name, input_shape)[0], channels)
+        for place, stage in enumerate(_STAGES, start=1):
+            for expansion, unscaled, blocks, _ in stage:
+                wider, after = self._scaled(unscaled), areas[f"stage{place}"]
+                for _ in range(blocks):
+                    inner = channels * expansion
+                    total += convolution_flops(before, channels, inner, 1)
+                    total += convolution_flops(after, inner, inner, groups=inner)
+                    total += convolution_flops(after, inner, wider, 1)
+                    channels, before = wider, after
+        last = self._last()
+        return (
+            total + convolution_flops(before, channels, last, 1) + linear_flops(last, num_classes)
+        )
 
     def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
         """Return the sum over stem, inverted residuals, the last convolution and the head."""

@@ -25,7 +25,14 @@ from pydantic import Field, JsonValue
 
 from kdcore.errors import RecipeError
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
+from kdcore.model import (
+    Model,
+    convolution_flops,
+    convolution_parameters,
+    image_shape,
+    linear_flops,
+    linear_parameters,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -110,6 +117,19 @@ class PlainCNN(Model):
         shapes["flatten"] = (channels * height * width,)
         hidden = {f"hidden{place}": (wider,) for place, wider in enumerate(self.hidden, start=1)}
         return {**shapes, **hidden, "head": (num_classes,)}
+
+    def flops(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over convolutions and linear layers."""
+        shapes = self.shapes(input_shape, num_classes)
+        channels, height, width = image_shape(self.name, input_shape)
+        total = 0
+        for place, widths in enumerate(self.stages, start=1):
+            for wider in widths:
+                total += convolution_flops(height * width, channels, wider)
+                channels = wider
+            _, height, width = shapes[f"stage{place}"]
+        behind = [*shapes["flatten"], *self.hidden, num_classes]
+        return total + sum(linear_flops(*pair) for pair in itertools.pairwise(behind))
 
     def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
         """Return the sum over convolutions, with biases or batch norms, and linear layers."""

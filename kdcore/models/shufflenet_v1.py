@@ -27,7 +27,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import JsonValue
 
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
+from kdcore.model import (
+    Model,
+    areas_of,
+    convolution_flops,
+    convolution_parameters,
+    image_shape,
+    linear_flops,
+    linear_parameters,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,6 +86,25 @@ class ShuffleNetV1(Model):
             height, width = -(-height // 2), -(-width // 2)
             shapes[f"stage{place}"] = (channels, height, width)
         return {**shapes, "pool": (_CHANNELS[self.groups][-1],), "head": (num_classes,)}
+
+    def flops(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over convolutions and linear layers."""
+        areas = areas_of(self.shapes(input_shape, num_classes))
+        width, before = _STEM, areas["stem"]
+        total = convolution_flops(before, image_shape(self.name, input_shape)[0], width, 1)
+        for place, wider in enumerate(_CHANNELS[self.groups], start=1):
+            after, groups = areas[f"stage{place}"], 1 if place == 1 else self.groups
+            total += self._block_flops((before, after), width, wider - width, groups)
+            rest = self._block_flops((after, after), wider, wider, self.groups)
+            total += (_UNITS[place - 1] - 1) * rest
+            width, before = wider, after
+        return total + linear_flops(width, num_classes)
+
+    def _block_flops(self, areas: tuple[int, int], channels: int, wider: int, groups: int) -> int:
+        (before, after), inner = areas, wider // 4
+        total = convolution_flops(before, channels, inner, 1, groups=groups)
+        total += convolution_flops(after, inner, inner, groups=inner)
+        return total + convolution_flops(after, inner, wider, 1, groups=self.groups)
 
     def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
         """Return the sum over stem, units and head."""

@@ -28,7 +28,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import JsonValue
 
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
+from kdcore.model import (
+    Model,
+    areas_of,
+    convolution_flops,
+    convolution_parameters,
+    image_shape,
+    linear_flops,
+    linear_parameters,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -84,6 +92,21 @@ class ShuffleNetV2(Model):
             shapes[f"stage{place}"] = (channels, height, width)
         return {**shapes, "expand": (last, height, width), "pool": (last,), "head": (num_classes,)}
 
+    def flops(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over convolutions and linear layers."""
+        areas = areas_of(self.shapes(input_shape, num_classes))
+        *stages, last = _CHANNELS[self.size]
+        width, before = _STEM, areas["stem"]
+        total = convolution_flops(before, image_shape(self.name, input_shape)[0], width, 1)
+        for place, wider in enumerate(stages, start=1):
+            half, after = wider // 2, areas[f"stage{place}"]
+            total += convolution_flops(after, width, width, groups=width)
+            total += convolution_flops(after, width, half, 1)
+            total += _branch_flops((before, after), width, half)
+            total += _UNITS[place - 1] * _branch_flops((after, after), half, half)
+            width, before = wider, after
+        return total + convolution_flops(before, width, last, 1) + linear_flops(last, num_classes)
+
     def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
         """Return the sum over stem, units, the last convolution and the head."""
         *stages, last = _CHANNELS[self.size]
@@ -97,6 +120,13 @@ class ShuffleNetV2(Model):
             width = wider
         total += convolution_parameters(width, last, 1)
         return total + linear_parameters(last, num_classes)
+
+
+def _branch_flops(areas: tuple[int, int], channels: int, inner: int) -> int:
+    before, after = areas
+    total = convolution_flops(before, channels, inner, 1)
+    total += convolution_flops(after, inner, inner, groups=inner)
+    return total + convolution_flops(after, inner, inner, 1)
 
 
 def _branch_parameters(channels: int, inner: int) -> int:

@@ -18,7 +18,7 @@ Source
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,7 @@ class Timm(Foreign):
     """A network of timm, such as `mobilenetv3_small_050` or `vit_tiny_patch16_224.augreg_in21k`."""
 
     name: Literal["timm"] = "timm"
+    extra: ClassVar[str | None] = "vision"
     architecture: Annotated[
         str,
         Field(max_length=128, pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)?$", examples=["resnet10t"]),
@@ -73,7 +74,8 @@ class Timm(Foreign):
             "from safetensors.torch import load_file\n\n"
             f'student = timm.create_model("{self.architecture}", num_classes={num_classes}, '
             f"in_chans={input_shape[0]}{size})\n"
-            'student.load_state_dict(load_file("student.safetensors"))'
+            'student.load_state_dict(load_file("student.safetensors"))\n'
+            "student.eval()"
         )
 
     def _has_one_size(self) -> bool:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
@@ -40,6 +40,7 @@ class Torchvision(Foreign):
     """A network of torchvision, such as `resnet18` or `mobilenet_v3_small`."""
 
     name: Literal["torchvision"] = "torchvision"
+    extra: ClassVar[str | None] = "vision"
     architecture: Annotated[
         str, Field(max_length=64, pattern=r"^[a-z0-9_]+$", examples=["resnet18"])
     ]
@@ -103,7 +104,8 @@ class Torchvision(Foreign):
             "from safetensors.torch import load_file\n"
             "from torchvision.models import get_model\n\n"
             f'student = get_model("{self.architecture}", num_classes={num_classes}{options})\n'
-            'student.load_state_dict(load_file("student.safetensors"))'
+            'student.load_state_dict(load_file("student.safetensors"))\n'
+            "student.eval()"
         )
 
     def _options(self, input_shape: tuple[int, ...]) -> dict[str, Any]:

@@ -25,7 +25,15 @@ from pydantic import JsonValue
 
 from kdcore.errors import RecipeError
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
+from kdcore.model import (
+    Model,
+    areas_of,
+    convolution_flops,
+    convolution_parameters,
+    image_shape,
+    linear_flops,
+    linear_parameters,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -89,6 +97,16 @@ class VGG(Model):
             for place, wider in enumerate(_CHANNELS)
         }
         return {**shapes, "pool": (_CHANNELS[-1],), "head": (num_classes,)}
+
+    def flops(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over convolutions and linear layers."""
+        areas = areas_of(self.shapes(input_shape, num_classes))
+        width, total = image_shape(self.name, input_shape)[0], 0
+        for place, wider in enumerate(_CHANNELS):
+            for _ in range(_CONVOLUTIONS[self.depth][place]):
+                total += convolution_flops(areas[_name(place)], width, wider)
+                width = wider
+        return total + linear_flops(width, num_classes)
 
     def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
         """Return the sum over the convolutions, which have biases as well, and the head."""

@@ -26,7 +26,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, get_a
 from pydantic import Field, JsonValue
 
 from kdcore.lazy import nn as layers
-from kdcore.model import Model, convolution_parameters, image_shape, linear_parameters
+from kdcore.model import (
+    Model,
+    areas_of,
+    convolution_flops,
+    convolution_parameters,
+    image_shape,
+    linear_flops,
+    linear_parameters,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,6 +101,19 @@ class WideResNet(Model):
                 height, width = -(-height // 2), -(-width // 2)
             shapes[f"stage{place}"] = (channels, height, width)
         return {**shapes, "pool": (self._channels()[-1],), "head": (num_classes,)}
+
+    def flops(self, input_shape: tuple[int, ...], num_classes: int) -> int:
+        """Return the sum over convolutions and linear layers."""
+        areas = areas_of(self.shapes(input_shape, num_classes))
+        blocks, width = (self.depth - 4) // 6, _STEM
+        total = convolution_flops(areas["stem"], image_shape(self.name, input_shape)[0], width)
+        for place, wider in enumerate(self._channels(), start=1):
+            area = areas[f"stage{place}"]
+            total += convolution_flops(area, width, wider)
+            total += (2 * blocks - 1) * convolution_flops(area, wider, wider)
+            total += convolution_flops(area, width, wider, 1) if width != wider else 0
+            width = wider
+        return total + linear_flops(width, num_classes)
 
     def parameters(self, input_shape: tuple[int, ...], num_classes: int) -> int:
         """Return the sum over stem, blocks with their shortcuts, and head."""

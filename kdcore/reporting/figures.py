@@ -12,7 +12,7 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from kdcore.quality import Calibration, ClassScore, LabelScore
-from kdcore.verdict import Measured, Verdict
+from kdcore.reporting.record import Point
 
 _SIDE: Final = 260
 _MARGIN: Final = 46
@@ -20,6 +20,7 @@ _ROW: Final = 20
 _MOST_ROWS: Final = 24
 _NAMES: Final = 130
 _LETTER: Final = 7
+_DRAWN: Final = {"teacher", "student", "baseline", "int8"}
 
 
 def reliability(networks: Mapping[str, Calibration]) -> Markup:
@@ -42,13 +43,14 @@ def reliability(networks: Mapping[str, Calibration]) -> Markup:
     return _svg(_SIDE, _SIDE, "Reliability. " + "; ".join(told), parts)
 
 
-def tradeoff(verdict: Verdict) -> Markup:
-    """Draw the score against the number of parameters."""
-    networks: dict[str, Measured] = {"teacher": verdict.teacher, "student": verdict.student}
-    if verdict.baseline:
-        networks["baseline"] = verdict.baseline
-    sizes = [math.log10(one.parameters) for one in networks.values()]
-    heights = [one.score.mean for one in networks.values()]
+def tradeoff(points: Sequence[Point], cost: str, caption: str, score: str) -> Markup | None:
+    """Draw scores against a cost, the field of a point; None for fewer than two points."""
+    costs = {one.network: getattr(one, cost) for one in points}
+    known = [one for one in points if costs[one.network] and one.network in _DRAWN]
+    if len(known) < 2:  # noqa: PLR2004  # one point is no trade-off
+        return None
+    sizes = [math.log10(costs[one.network]) for one in known]
+    heights = [one.score for one in known]
     low, high = min(sizes) - 0.2, max(sizes) + 0.2
     room = max(max(heights) - min(heights), 0.02)
     bottom, top = min(heights) - room / 3, min(max(heights) + room / 3, 1.0)
@@ -60,17 +62,19 @@ def tradeoff(verdict: Verdict) -> Markup:
         level = bottom + share * (top - bottom)
         x, y = _at(0, share, size)
         parts.append(f'<text class="end" x="{x - 5}" y="{y + 4:.1f}">{100 * level:.1f}</text>')
-    parts.append(_caption(size, "parameters, log scale", f"{verdict.called}, %"))
+    parts.append(_caption(size, f"{caption}, log scale", f"{score}, %"))
     told: list[str] = []
-    for name, one in networks.items():
-        across = (math.log10(one.parameters) - low) / (high - low)
-        x, y = _at(across, (one.score.mean - bottom) / (top - bottom), size)
-        parts.append(f'<circle class="dot {name}" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
+    for one, magnitude in zip(known, sizes, strict=True):
+        across = (magnitude - low) / (high - low)
+        x, y = _at(across, (one.score - bottom) / (top - bottom), size)
+        parts.append(f'<circle class="dot {one.network}" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
         side, shift = ("end", -9) if across > 1 / 2 else ("start", 9)
-        below = 14 if name == "baseline" else 4
-        parts.append(f'<text class="{side}" x="{x + shift:.1f}" y="{y + below:.1f}">{name}</text>')
-        told.append(f"{name}: {one.score.mean:.1%} with {one.parameters:,} parameters")
-    return _svg(_SIDE, _SIDE, f"{verdict.called} against size. " + "; ".join(told), parts)
+        below = {"baseline": 14, "int8": -8}.get(one.network, 4)
+        parts.append(
+            f'<text class="{side}" x="{x + shift:.1f}" y="{y + below:.1f}">{one.network}</text>'
+        )
+        told.append(f"{one.network}: {one.score:.1%} with {costs[one.network]:,.5g} {caption}")
+    return _svg(_SIDE, _SIDE, f"{score} against {caption}. " + "; ".join(told), parts)
 
 
 def changes(classes: Sequence[ClassScore] | Sequence[LabelScore], score: str) -> Markup:

@@ -1,11 +1,12 @@
-"""The report and the model card, as Markdown."""
+"""The report as Markdown."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from kdcore.quality import Quality
-from kdcore.recipe import Recipe
+from kdcore.quality import Quality, VectorQuality
+from kdcore.reporting import forms
 from kdcore.reporting.record import Report
 from kdcore.verdict import Measured, Verdict
 
@@ -16,11 +17,11 @@ def as_markdown(report: Report) -> str:
     """Return the report of a run: fit for a pull request's comment."""
     verdict = report.verdict
     lines = [
-        f"# {_plain(report.name or 'Distillation')}: {verdict.outcome}",
+        f"# {plain(report.name or 'Distillation')}: {verdict.outcome}",
         "",
         verdict.sentence,
         "",
-        *_table(verdict),
+        *networks(verdict),
         "",
         (
             f"Student and teacher agree to {verdict.agreement:.1%} on the test part. "
@@ -28,6 +29,8 @@ def as_markdown(report: Report) -> str:
         ),
         "",
         *_closely(report.quality),
+        *_front(report),
+        *forms.as_markdown(report),
     ]
     if verdict.gates:
         lines += ["", "| gate | measured | |", "| --- | ---: | --- |"]
@@ -37,6 +40,9 @@ def as_markdown(report: Report) -> str:
     if verdict.uplift:
         values = ", ".join(f"{100 * value:+.2f}" for value in verdict.uplift.values)
         lines += ["", f"Student minus baseline by seed, in points: {values}."]
+    if report.data_quality and report.data_quality.notes:
+        lines += ["", "Of the data:", ""]
+        lines += [f"- {plain(note.message)}: {note.hint}." for note in report.data_quality.notes]
     lines += ["", f"Rule: {verdict.rule}.", ""]
     return "\n".join(lines)
 
@@ -57,8 +63,7 @@ def _closely(quality: Quality) -> list[str]:
             return [f"Micro F1: {', '.join(found)}."]
         case "regression":
             rows = [
-                f"| {_plain(target.name)} | {name} "
-                f"| {one.r2:.4f} | {one.rmse:.4g} | {one.mae:.4g} |"
+                f"| {plain(target.name)} | {name} | {one.r2:.4f} | {one.rmse:.4g} | {one.mae:.4g} |"
                 for target in quality.targets
                 for name, one in target.networks.items()
             ]
@@ -67,53 +72,35 @@ def _closely(quality: Quality) -> list[str]:
                 "| --- | --- | ---: | ---: | ---: |",
                 *rows,
             ]
+        case "embedding":
+            return [*_vectors(quality)]
 
 
-def model_card(recipe: Recipe, verdict: Verdict, seed: int, opened: str = "") -> str:
-    """Return the README that travels with the student; `opened` is Python of another library."""
-    method = recipe.method.name if recipe.method else "axes written out"
-    lines = [
-        "---",
-        "library_name: stillhouse",
-        "tags: [knowledge-distillation]",
-        "---",
-        "",
-        f"# {_plain(recipe.name or 'A distilled student')}",
-        "",
-        verdict.sentence,
-        "",
-        f"- Teacher: `{recipe.teacher.model.name}`; student: `{recipe.student.model.name}`",
-        f"- Method: {method}; data: `{recipe.data.name}`; seed {seed} of {recipe.seeds}",
-        "",
-        *_table(verdict),
-        "",
-        "## Use it",
-        "",
-        "With PyTorch: `kdcore.load_student(folder)` builds what `config.json` describes",
-        "and reads `student.safetensors`.",
-        "",
-    ]
-    if opened:
-        lines += ["```python", opened, "```", ""]
-    if "onnx" in recipe.export:
-        lines += [
-            "```python",
-            "import onnxruntime",
-            "",
-            'session = onnxruntime.InferenceSession("student.onnx")',
-            '(logits,) = session.run(None, {"inputs": inputs})  # float32, (B, *input_shape)',
-            "```",
-            "",
-        ]
-    return "\n".join(lines)
+def _vectors(quality: VectorQuality) -> Iterator[str]:
+    yield "| network | nearest is the teacher's | neighbours shared | nearest is of its class |"
+    yield "| --- | ---: | ---: | ---: |"
+    for name, one in quality.networks.items():
+        own = "" if one.same_class is None else f"{100 * one.same_class:.1f} %"
+        yield f"| {name} | {100 * one.nearest:.1f} % | {100 * one.overlap:.1f} % | {own} |"
+    yield ""
+    yield f"Searched: {quality.searched:,} test samples, for {quality.neighbours} neighbours each."
+    yield f"One vector for all samples would reach a cosine of {quality.constant:.4f}."
 
 
-def _plain(name: str) -> str:
+def _front(report: Report) -> list[str]:
+    names = [one.network for one in report.pareto if one.front]
+    if not names:
+        return []
+    return ["", f"On the Pareto front of {report.verdict.called} and costs: {', '.join(names)}."]
+
+
+def plain(name: str) -> str:
     """Return a name that is text and nothing else in Markdown."""
     return re.sub(r"([\\`*_\[\]<>#|!])", r"\\\1", name)
 
 
-def _table(verdict: Verdict) -> list[str]:
+def networks(verdict: Verdict) -> list[str]:
+    """Return the table of the compared networks."""
     rows = [("teacher", verdict.teacher), ("**student**", verdict.student)]
     if verdict.baseline:
         rows.append(("baseline (no distillation)", verdict.baseline))

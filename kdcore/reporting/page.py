@@ -9,8 +9,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from kdcore.data_report import DataReport
 from kdcore.quality import Quality
-from kdcore.reporting import figures
+from kdcore.reporting import figures, forms
 from kdcore.reporting.record import Report
 
 
@@ -21,14 +22,24 @@ def as_page(report: Report) -> str:
     if verdict.baseline:
         networks.append(("baseline", verdict.baseline))
     networks += verdict.controls.items()
-    return _template().render(
-        report=report,
-        verdict=verdict,
-        quality=report.quality,
-        networks=networks,
-        figures=figures,
-        confusion=_confusion(report.quality),
+    return _template("page.html").render(
+        told=report.data_quality, networks=networks, forms=forms, **_quality(report)
     )
+
+
+def as_quality(report: Report) -> Markup:
+    """Return what the numbers hide, as a part of another page."""
+    return Markup(_template("quality.html").render(_quality(report)))  # noqa: S704  # it escapes
+
+
+def _quality(report: Report) -> dict[str, Any]:
+    return {
+        "report": report,
+        "verdict": report.verdict,
+        "quality": report.quality,
+        "figures": figures,
+        "confusion": _confusion(report.quality),
+    }
 
 
 def _confusion(quality: Quality) -> Markup | None:
@@ -39,8 +50,13 @@ def _confusion(quality: Quality) -> Markup | None:
     return figures.confusion(quality.confusion, called)
 
 
+def as_data_page(report: DataReport) -> str:
+    """Return the page of a data report; whatever is not ours in it is text."""
+    return _template("data_page.html").render(told=report)
+
+
 @functools.cache
-def _template() -> Any:
+def _template(name: str) -> Any:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -48,4 +64,4 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html")
+    return environment.get_template(name)

@@ -4,7 +4,8 @@ Formula
     accuracy = share of samples whose largest logit is the label's
     loss = mean of -log softmax(z)_y; agreement = share of samples with the teacher's largest logit
 Shapes
-    logits (N, C); labels (N,) integers in [0, C), -1 for "no label" (training only)
+    logits (N, C); labels (N,) integers in [0, C), -1 for "no label" (training only, or
+    a whole part: then the teacher's largest logit is the label)
 Paper
     Hinton, Vinyals, Dean. Distilling the Knowledge in a Neural Network. 2015. arXiv:1503.02531
 Source
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _MAX_CLASSES: Final = 100_000
 _MAX_GAP: Final = 2
+_FEWEST_CLASSES: Final = 2
 
 
 class Classification(Task):
@@ -40,6 +42,7 @@ class Classification(Task):
 
     metric: ClassVar[str] = "accuracy"
     title: ClassVar[str] = "accuracy"
+    gives: ClassVar[str] = "logits of the classes"
 
     def alone(self) -> CrossEntropy:
         """Cross-entropy with the labels."""
@@ -61,16 +64,25 @@ class Classification(Task):
                     hint="set task to multi_label or regression, or give one class a sample",
                 )
             lowest = int(labels.min())
-            if lowest < (HIDDEN if part == "training" else 0):
+            # Outside of the training part all samples have a label, or the teacher answers for all.
+            may_hide = part == "training" or bool((labels == HIDDEN).all())
+            if lowest < (HIDDEN if may_hide else 0):
                 raise DataError(
-                    f"the {part} part has the label {lowest}; labels count from 0"
-                    + (", and -1 says that there is none" if part == "training" else "")
+                    f"the {part} part has the label {lowest}; labels count from 0, and -1 says "
+                    "that there is none"
+                    + ("" if part == "training" else ", which has to be so of all or of no sample")
                 )
         train = source.train.labels
         named = train[train != HIDDEN]
-        if bool((named == named[:1]).all()):
+        if len(named) and bool((named == named[:1]).all()):
             raise DataError(
                 "the training labels name fewer than two classes; that is nothing to learn"
+            )
+        if source.num_classes < _FEWEST_CLASSES:
+            raise DataError(
+                f"no training sample has a label, and {source.num_classes} classes are told "
+                "otherwise; expected two or more",
+                hint="label some samples, or tell the classes, as data.num_classes of arrays does",
             )
         labels = torch.cat([samples.labels for samples in parts.values()])
         known = cast("Tensor", labels[labels != HIDDEN].unique())

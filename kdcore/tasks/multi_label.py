@@ -43,6 +43,7 @@ class MultiLabel(Task):
 
     metric: ClassVar[str] = "mean_average_precision"
     title: ClassVar[str] = "mean average precision"
+    gives: ClassVar[str] = "a logit for each label"
     words: ClassVar[Mapping[str, str]] = {
         "cross_entropy": "binary_cross_entropy",
         "kd": "binary_kd",

@@ -39,6 +39,7 @@ class Regression(Task):
 
     metric: ClassVar[str] = "r2"
     title: ClassVar[str] = "R²"
+    gives: ClassVar[str] = "a number for each target"
     has_hard_answers: ClassVar[bool] = False
     words: ClassVar[Mapping[str, str]] = {"cross_entropy": "squared_error", "kd": "mimic"}
 

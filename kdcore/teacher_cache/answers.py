@@ -17,6 +17,7 @@ from kdcore.network import observe, shapes_of
 from kdcore.probe import dtype_of
 from kdcore.teacher_cache.sheet import Sheet
 from kdcore.tensors import Batch, Outputs, Shapes
+from kdcore.tokens import in_numbers
 
 LOGITS = "logits"
 
@@ -37,7 +38,7 @@ class Live:
 
     def answers(self, batch: Batch, taps: Collection[str]) -> Outputs:
         """Return what it says of a batch."""
-        inputs = as_images(batch.inputs).to(self.dtype)
+        inputs = in_numbers(as_images(batch.inputs), self.dtype)
         with torch.no_grad():
             return observe(self.network, inputs, taps).widened()
 

@@ -33,6 +33,7 @@ from kdcore.teacher_cache.sheet import (
 )
 from kdcore.teacher_cache.shelf import Shelf
 from kdcore.tensors import Shapes
+from kdcore.tokens import in_numbers
 
 Part: TypeAlias = Literal["train", "validation", "test"]
 UNUSABLE: Final = (OSError, DiskFullError, OutOfRangeError)
@@ -221,7 +222,7 @@ class Archive:
                 number=sheet.view or 0,
             )
             with torch.no_grad():
-                said = observe(network, view.inputs.to(dtype), names)
+                said = observe(network, in_numbers(view.inputs, dtype), names)
             answers = {**said.features, LOGITS: said.logits}
             return {tap: one[:asked] for tap, one in answers.items()}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from recipes import IMAGES, small_method, tiny
+from recipes import IMAGES, small_method, suited, tiny
 from resumed import curve, weights
 from torch import nn
 
@@ -101,7 +101,7 @@ def test_weights_lie_with_their_channels_last_and_are_saved_as_they_always_were(
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_every_method_trains_in_bfloat16_and_goes_on_to_the_same_student(method, tmp_path):
-    recipe = tiny(**IMAGES, method=small_method(method), runtime={"precision": "bfloat16"})
+    recipe = tiny(**suited(method), method=small_method(method), runtime={"precision": "bfloat16"})
     whole = list(distill(recipe, tmp_path / "whole", report_every=0))
     told = []
     stop = sum(isinstance(event, StageProgress) for event in whole) * 2 // 3

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from networks import OURS
 from pydantic import ValidationError
-from recipes import IMAGES, TINY, small_method
+from recipes import IMAGES, TEXTS, TINY, small_method
 
 from kdcore.catalog import AXES, FIELDS, METHODS, describe
 from kdcore.method import Pair
@@ -29,10 +29,10 @@ def told(axis: str, name: str) -> dict[str, Any]:
     return describe(axis, AXES[axis][name])
 
 
-def fits(**axes: object) -> bool:
-    """Say whether a recipe for small convolutional networks is taken."""
+def fits(*, tokens: bool, **axes: object) -> bool:
+    """Say whether a recipe for small networks is taken: of texts, or convolutional ones."""
     try:
-        Recipe.model_validate({**TINY, **IMAGES, **axes})
+        Recipe.model_validate({**TINY, **(TEXTS if tokens else IMAGES), **axes})
     except ValidationError:
         return False
     return True
@@ -57,6 +57,7 @@ def test_an_objective_tells_what_it_needs(name, needs):
 def test_an_objective_tells_what_it_makes_of_batches_and_networks():
     keys = ("couples_samples", "smallest_batch", "changes_student", "prepares_teacher")
     facts = {name: [told("objectives", name)[key] for key in keys] for name in OBJECTIVES}
+    assert [told("objectives", name)["needs_tokens"] for name in ("minilm", "kd")] == [True, False]
     assert facts["kd"] == [False, 1, False, False]
     assert facts["rkd"] == [True, 3, False, False]
     assert facts["simkd"] == [False, 1, True, False]
@@ -72,7 +73,7 @@ def test_a_method_has_the_needs_of_all_that_it_writes(name):
         parts += [
             told(axis, one["name"]) for one in (written if isinstance(written, list) else [written])
         ]
-    for need in (*NEEDS, "couples_samples", "changes_student", "prepares_teacher"):
+    for need in (*NEEDS, "couples_samples", "changes_student", "prepares_teacher", "needs_tokens"):
         assert method[need] == any(part.get(need, False) for part in parts), need
     assert method["smallest_batch"] == max(part.get("smallest_batch", 1) for part in parts)
 
@@ -86,11 +87,11 @@ def test_needs_come_from_temperatures_and_weightings_too():
 @pytest.mark.parametrize("axis", ["temperatures", "weightings", "curricula"])
 @pytest.mark.parametrize("name", METHODS)
 def test_what_may_join_a_method_is_what_a_recipe_takes(name, axis):
-    joined = told("methods", name)["joins"][axis]
+    joined, tokens = told("methods", name)["joins"][axis], told("methods", name)["needs_tokens"]
     taken = [
         other
         for other in AXES[axis]
-        if fits(method=small_method(name), **{FIELDS[axis]: {"name": other}})
+        if fits(tokens=tokens, method=small_method(name), **{FIELDS[axis]: {"name": other}})
     ]
     assert joined["entries"] == taken
     assert joined["may"] == (len(taken) > 1)
@@ -108,7 +109,12 @@ def test_what_may_join_an_objective_is_what_a_recipe_takes(name, axis):
         other
         for other in AXES[axis]
         if any(
-            fits(task=task, objectives=[name], **{FIELDS[axis]: {"name": other}})
+            fits(
+                tokens=entry["needs_tokens"],
+                task=task,
+                objectives=[name],
+                **{FIELDS[axis]: {"name": other}},
+            )
             for task in entry["tasks"]
         )
     ]

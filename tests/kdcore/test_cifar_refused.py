@@ -21,11 +21,11 @@ from cifar_records import (
     unpacked,
 )
 
-from kdcore import cifar_files
 from kdcore.dataset import Dataset
 from kdcore.datasets.cifar10 import LAYOUT, Cifar10
 from kdcore.datasets.cifar100 import Cifar100
 from kdcore.errors import DataError
+from kdcore.reading import cifar_files
 
 
 def cut(name: str, by: int) -> Callable[[Files], object]:

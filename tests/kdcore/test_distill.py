@@ -65,6 +65,7 @@ def test_every_file_is_delivered_with_its_digest_and_the_student_opens_again(tmp
         "teacher.safetensors",
         "config.json",
         "recipe.json",
+        "spec.lock",
         "verdict.json",
         "report.json",
         "report.md",

@@ -15,10 +15,9 @@ import pytest
 from digit_images import digits, packed, parts, picture, unpacked
 from PIL import Image
 
-from kdcore import images, trees, zip_files
-from kdcore.datasets import image_folder
 from kdcore.datasets.image_folder import ImageFolder
 from kdcore.errors import DataError
+from kdcore.reading import image_set, images, trees, zip_files
 
 Spoil = Callable[[Path], object]
 
@@ -233,8 +232,8 @@ def test_more_than_the_limits_of_an_archive_is_refused(tmp_path, monkeypatch, li
 def test_memory_is_counted_before_an_image_is_read(tmp_path, monkeypatch, path):
     unpacked(tmp_path / "own", parts())
     packed(tmp_path / "own.zip", parts())
-    monkeypatch.setattr(image_folder, "decoded", lambda *_: pytest.fail("an image was decoded"))
-    monkeypatch.setattr(image_folder, "MAX_BYTES", 27 * 64 * 4 - 1)
+    monkeypatch.setattr(image_set, "decoded", lambda *_: pytest.fail("an image was decoded"))
+    monkeypatch.setattr(image_set, "MAX_BYTES", 27 * 64 * 4 - 1)
     error = refused(tmp_path, "27 images of 1 x 8 x 8 take", path=path)
     assert "image_size" in str(error.hint)
 
@@ -288,8 +287,6 @@ def test_nothing_flat_and_lonely_images_are_refused(tmp_path):
     refused(tmp_path, "found 2 files and no folder", path="own")
     unpacked(tmp_path / "lonely", digits(4) | {"other/1.png": picture(1)})
     refused(tmp_path, "found one sample of class 1, 'other/1.png'", path="lonely")
-    unpacked(tmp_path / "none", {f"unlabelled/{one}.png": picture(one) for one in range(3)})
-    refused(tmp_path, "all training images are unlabelled", path="none")
 
 
 def test_a_file_that_grows_is_not_read_whole(tmp_path, monkeypatch):

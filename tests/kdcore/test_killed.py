@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from recipes import IMAGES, OPTIONS, TINY, small_method, tiny
+from recipes import IMAGES, OPTIONS, TINY, small_method, suited, tiny
 from resumed import AXES, VARIANTS, curve, results
 
 from kdcore import Recipe, distill
@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 SIGKILLED = -9
 RUNS: dict[str, Recipe] = {
     **{name: tiny(**fields) for name, fields in VARIANTS.items()},
-    **{name: tiny(**IMAGES, method=small_method(name)) for name in METHODS},
+    **{name: tiny(**suited(name), method=small_method(name)) for name in METHODS},
     **{name: tiny(**{**IMAGES, **fields}) for name, fields in AXES.items()},
 }
 

@@ -13,6 +13,7 @@ from kdcore.learned import Learner
 from kdcore.objective import Objective
 from kdcore.objectives import OBJECTIVES
 from kdcore.recipe import Recipe
+from kdcore.stages import LayerShapes
 from kdcore.temperature import Temperature
 from kdcore.temperatures import TEMPERATURES
 from kdcore.tensors import HIDDEN, Batch, Outputs, Seen, Shapes, Sizes
@@ -23,6 +24,18 @@ ENTRIES = [(axis, name) for axis, entries in AXES.items() for name in entries]
 STUDENT = {"stem": (3, 8, 8), "stage1": (3, 8, 8), "stage2": (4, 4, 4), "stage3": (5, 2, 2)}
 TEACHER = {"stem": (3, 8, 8), "stage1": (4, 8, 8), "stage2": (6, 4, 4), "stage3": (7, 2, 2)}
 VECTORS = {"pool": (6,), "head": (5,)}
+PROJECTIONS = [f"encoder.0.{name}" for name in ("query", "key", "value")]
+TOKENS = [
+    LayerShapes(
+        dict.fromkeys(["embeddings", *PROJECTIONS, "encoder.0"], (3, width)),
+        maps=(),
+        head=None,
+        embedding=None,
+        attention_heads=2,
+    )
+    for width in (4, 6)
+]
+"""A transformer of one layer for three tokens, as a student and as a teacher."""
 
 
 @pytest.fixture(params=[name for name, one in OBJECTIVES.items() if one.serves("classification")])
@@ -63,12 +76,11 @@ class Step:
 
     def seen(self, learner: Learner) -> tuple[Seen, nn.Module | None]:
         """Return what the loop would show to an entry, and the entry's learned parts."""
-        sizes = Sizes(
-            student=STUDENT | extra_stages(learner, STUDENT) | VECTORS,
-            teacher=TEACHER | extra_stages(learner, TEACHER) | VECTORS,
-            num_classes=5,
-            num_samples=8,
-        )
+        student = STUDENT | extra_stages(learner, STUDENT) | VECTORS
+        teacher = TEACHER | extra_stages(learner, TEACHER) | VECTORS
+        if isinstance(learner, Objective) and learner.needs_tokens:
+            student, teacher = TOKENS
+        sizes = Sizes(student, teacher, num_classes=5, num_samples=8)
         taps = learner.taps(sizes)
         torch.manual_seed(0)
         heads = learner.heads(sizes)
@@ -269,14 +281,12 @@ def test_a_method_is_one_word_and_a_resolved_recipe_is_its_own_resolved_form(nam
     method: dict[str, object] = {"name": name}
     if "assistants" in METHODS[name].model_fields:
         method["assistants"] = ["plain_cnn"]
-    recipe = Recipe.model_validate(
-        {
-            "teacher": "plain_cnn",
-            "student": "plain_cnn",
-            "data": {"name": "synthetic", "shape": [1, 8, 8]},
-            "method": method,
-        }
-    )
+    pair = {"model": {"name": "huggingface_config", "config": {"model_type": "bert"}}}
+    networks: dict[str, object] = {"teacher": "plain_cnn", "student": "plain_cnn"}
+    networks["data"] = {"name": "synthetic", "shape": [1, 8, 8]}
+    if describe("methods", METHODS[name])["needs_tokens"]:
+        networks = {"teacher": pair, "student": pair, "data": "synthetic_text"}
+    recipe = Recipe.model_validate({**networks, "method": method})
     assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
     assert recipe.method is not None
     assert recipe.method.name == name

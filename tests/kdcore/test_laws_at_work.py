@@ -25,9 +25,32 @@ TAUGHT = {
     name: [name] if one.needs_teacher else [name, TASKS[TASK[name]].words.get("kd", "kd")]
     for name, one in OBJECTIVES.items()
 }
+ENCODERS = {
+    role: {
+        "model": {
+            "name": "huggingface_config",
+            "config": {
+                "model_type": "bert",
+                "num_hidden_layers": layers,
+                "hidden_size": width,
+                "intermediate_size": width,
+                "num_attention_heads": 2,
+                "max_position_embeddings": 8,
+                "hidden_dropout_prob": 0.0,  # chance is the loop's to restore, and not here
+                "attention_probs_dropout_prob": 0.0,
+            },
+        }
+    }
+    for role, layers, width in (("teacher", 2, 12), ("student", 1, 8))
+}
+TEXTS = {**ENCODERS, "data": {"name": "synthetic_text", "length": 8, "train_size": 48}}
 LEARNERS: dict[str, dict[str, object]] = {
     **{
-        f"objective {name}": {"objectives": written, "task": TASK[name]}
+        f"objective {name}": {
+            "objectives": written,
+            "task": TASK[name],
+            **(TEXTS if OBJECTIVES[name].needs_tokens else {}),
+        }
         for name, written in TAUGHT.items()
     },
     **{f"temperature {name}": {"temperature": name} for name in TEMPERATURES},

@@ -16,7 +16,6 @@ from torch import nn
 from kdcore.entry import OneOf
 from kdcore.errors import RecipeError
 from kdcore.evaluate import count_flops
-from kdcore.export import onnx_bytes
 from kdcore.layers import Channels, Concatenation, Residual, Sum
 from kdcore.model import Model
 from kdcore.models import MODELS
@@ -29,6 +28,7 @@ from kdcore.models.shufflenet_v2 import ShuffleNetV2
 from kdcore.models.vgg import VGG
 from kdcore.models.wide_resnet import WideResNet
 from kdcore.network import build, observe, shapes_of
+from kdcore.portable import onnx_bytes
 from kdcore.stages import embedding, maps
 from kdcore.tensors import Shapes
 
@@ -80,6 +80,38 @@ def test_shapes_by_arithmetic_are_those_of_the_network(label):
 def test_shapes_of_other_settings_are_those_of_the_network(model):
     for shape in ((1, 8, 8), (3, 9, 13)):
         assert shapes_of(on_meta(model, shape, 7), shape) == model.shapes(shape, 7)
+
+
+def counted(model: Model, shape: tuple[int, ...]) -> int:
+    """Return the operations that torch counts in the network."""
+    return count_flops(on_meta(model, shape, 7), torch.empty(1, *shape, device="meta"))
+
+
+@pytest.mark.parametrize("label", MANY)
+def test_operations_by_arithmetic_are_those_that_torch_counts(label):
+    model = MANY[label]
+    for shape in (CIFAR, DIGITS, *([(2, 33, 17), (3, 64, 72)] if label in MODELS else [])):
+        try:
+            model.shapes(shape, 7)
+        except RecipeError:
+            continue
+        assert model.flops(shape, 7) == counted(model, shape)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MLP(hidden=[]),
+        PlainCNN(stages=[[4, 5]], hidden=[], batch_norm=False),
+        PlainCNN(stages=[[4], [5, 6]], hidden=[8, 9], pool_last=False),
+        ResNet(depth=14, stem=3, channels=[4, 5, 6]),
+        WideResNet(depth=10, width=3),
+        ShuffleNetV1(groups=2),
+    ],
+)
+def test_operations_of_other_settings_are_those_that_torch_counts(model):
+    for shape in ((1, 8, 8), (3, 9, 13)):
+        assert model.flops(shape, 7) == counted(model, shape)
 
 
 @pytest.mark.parametrize("label", MANY)

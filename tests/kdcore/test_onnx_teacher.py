@@ -17,10 +17,10 @@ from resumed import results
 
 from kdcore import onnx_network
 from kdcore.errors import RecipeError
-from kdcore.export import onnx_bytes
 from kdcore.models.onnx_file import OnnxFile
 from kdcore.models.plain_cnn import PlainCNN
 from kdcore.network import build, observe, predict, shapes_of
+from kdcore.portable import onnx_bytes
 from kdcore.recipe import Recipe
 from kdcore.stages import embedding, maps
 from kdcore.story import distill

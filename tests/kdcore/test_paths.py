@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import ValidationError
-from recipes import IMAGES, small_method, tiny
+from recipes import IMAGES, small_method, small_path, suited, tiny
 from safetensors.torch import load_file
 from test_stage import bench_in, prepared, trained
 
@@ -26,7 +26,7 @@ from kdcore.events import (
 from kdcore.lesson import draw
 from kdcore.models.mlp import MLP
 from kdcore.models.resnet import ResNet
-from kdcore.network import build, load_weights
+from kdcore.network import build
 from kdcore.optim import build_optimizer
 from kdcore.path import TEACHER, Link
 from kdcore.paths.dgkd import DGKD
@@ -36,6 +36,7 @@ from kdcore.plan import Stage
 from kdcore.stage import anchor_file, train
 from kdcore.teaching import Teaching
 from kdcore.training import Training
+from kdcore.weights import load_weights
 
 FAR = ResNet(depth=110)
 LARGE, SMALL = MLP(hidden=[24]), MLP(hidden=[4])
@@ -260,8 +261,9 @@ LEARNING = [
 @pytest.mark.parametrize("name", LEARNING)
 def test_a_method_with_parts_of_its_own_is_trained_along_any_path(name, path, tmp_path):
     """Of several teachers some are not heard in the first step, so their parts begin later."""
-    written = {"name": path, **small_method(path), **({"keep": 0.5} if path == "dgkd" else {})}
-    recipe = tiny(**IMAGES, method=small_method(name), path=written, baseline=False)
+    networks = suited(name)
+    written = {**small_path(path, networks), **({"keep": 0.5} if path == "dgkd" else {})}
+    recipe = tiny(**networks, method=small_method(name), path=written, baseline=False)
     events = list(distill(recipe, tmp_path))
     assert events[-1].type == "run.finished"
 

@@ -97,7 +97,7 @@ def test_the_digest_is_of_what_is_computed():
         (
             {"data": "mnist"},
             "/data",
-            "expected one of arrays, cifar10, cifar100, digits, image_folder, synthetic, table",
+            "expected one of arrays, cifar10, cifar100, digits, ",
         ),
         (
             {"student": {"model": {"name": "mlp", "hidden": [10**7]}}},
@@ -147,9 +147,9 @@ def test_yaml_that_cannot_be_read_or_unfolds_is_refused(text):
 
 
 def test_a_name_is_text_in_the_report():
-    from kdcore.reporting.markdown import _plain
+    from kdcore.reporting.markdown import plain
 
-    assert _plain("# <b>[x](y)") == r"\# \<b\>\[x\](y)"
+    assert plain("# <b>[x](y)") == r"\# \<b\>\[x\](y)"
 
 
 def test_yaml_has_jsons_values_only():

@@ -22,6 +22,7 @@ from kdcore.quality import ClassQuality
 from kdcore.reporting import figures
 from kdcore.reporting.markdown import as_markdown
 from kdcore.reporting.page import as_page
+from kdcore.reporting.pareto import points
 from kdcore.reporting.record import Report
 from kdcore.story import distill
 from kdcore.task import Said
@@ -212,7 +213,7 @@ def test_figures_are_well_formed_and_say_what_they_show(classes):
     names = [one.name for one in found.classes]
     drawn = [
         figures.reliability(found.calibration),
-        figures.tradeoff(verdict),
+        figures.tradeoff(points(verdict), "size_bytes", "bytes", "accuracy") or "",
         figures.changes(found.classes, "accuracy"),
         figures.confusion(found.confusion or [], names),
     ]

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 import yaml
-from recipes import IMAGES, TINY, small_method, tiny
+from recipes import IMAGES, TINY, small_method, suited, tiny
 from resumed import AXES, VARIANTS, curve, results
 
 from kdcore import distill
@@ -49,7 +49,7 @@ def test_stopped_at_any_step_it_ends_with_the_same_student(variant, tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [*({"method": small_method(name)} for name in METHODS), *AXES.values()],
+    [*({**suited(name), "method": small_method(name)} for name in METHODS), *AXES.values()],
     ids=[*METHODS, *AXES],
 )
 def test_stopped_in_any_stage_of_any_method_it_ends_with_the_same_student(changes, tmp_path):

@@ -16,7 +16,6 @@ from kdcore import distill, load_student
 from kdcore.errors import RecipeError
 from kdcore.evaluate import count_parameters
 from kdcore.events import StageProgress, StageStarted
-from kdcore.export import onnx_bytes
 from kdcore.model import Model
 from kdcore.models.mlp import MLP
 from kdcore.models.plain_cnn import PlainCNN
@@ -24,6 +23,7 @@ from kdcore.models.resnet import ResNet
 from kdcore.models.shufflenet_v2 import ShuffleNetV2
 from kdcore.network import build, observe, shapes_of, weights_bytes
 from kdcore.objectives.simkd import ReusedClassifier, SimKD, map_distances, projector, simkd_loss
+from kdcore.portable import onnx_bytes
 from kdcore.temperature import Softened
 from kdcore.tensors import Batch, Seen, Sizes, Taps
 

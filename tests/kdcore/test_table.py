@@ -16,10 +16,10 @@ from recipes import tiny
 from sklearn.datasets import load_digits
 
 from kdcore import distill
-from kdcore.datasets import table as table_entry
 from kdcore.datasets.table import Table
 from kdcore.errors import DataError, ExtraMissingError
 from kdcore.events import VerdictReached
+from kdcore.reading import table_set
 
 BUNCH: Any = load_digits()
 ROWS = "size,colour,kind\n1,red,cat\n2,blue,cat\n3,red,dog\n6,green,dog\n"
@@ -174,6 +174,16 @@ def refused(inputs: Path, words: str, **options: Any) -> None:
     assert caught.value.hint
 
 
+def test_all_bad_rows_are_named_at_once(tmp_path):
+    written(tmp_path, ROWS + "1,red\n" * 12)
+    refused(tmp_path, "own.csv, line 6: found 2 values; expected 3")
+    refused(tmp_path, "(and 11 more bad rows: own.csv, line 7; own.csv, line 8; ")
+    refused(tmp_path, "own.csv, line 15 and 2 more)")
+    written(tmp_path, "size,part,kind\n1,train,a\n2,x,b\n3,y,b\n")
+    refused(tmp_path, "line 3: 'part' holds 'x'; expected", split_column="part")
+    refused(tmp_path, "(and 1 more bad row: own.csv, line 4)", split_column="part")
+
+
 JSON = '{"size": 1, "kind": "a"}\n'
 BAD_LINES = {
     "no JSON": (JSON + "{size: 1}\n", "own.jsonl, line 2: is no JSON"),
@@ -206,7 +216,7 @@ def test_other_files_parts_and_labels_are_refused(tmp_path, monkeypatch):
     refused(tmp_path, "test.csv, line 3: 'kind' is empty", test_path="test.csv")
     refused(tmp_path, "line 2: 'colour' holds 'red'; expected train, test", split_column="colour")
     written(tmp_path, TEST, "test.csv")
-    monkeypatch.setattr(table_entry, "MAX_BYTES", 95)
+    monkeypatch.setattr(table_set, "MAX_BYTES", 95)
     refused(tmp_path, "6 rows of 4 numbers take", test_path="test.csv")
 
 

@@ -1,5 +1,6 @@
 """What comes with the axes: features, learned parts, several teachers."""
 
+import math
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from kdcore import distill
 from kdcore.errors import RecipeError
-from kdcore.events import StageProgress
+from kdcore.events import Metrics, StageProgress
 from kdcore.lesson import Lesson, draw
 from kdcore.network import build
 from kdcore.objective import Objective
@@ -107,3 +108,18 @@ def test_teaching_leaves_the_teacher_as_it_was(tmp_path: Path):
     list(distill(tiny(teacher=normed, data=images), tmp_path))
     before = (tmp_path / "stages/teacher.safetensors").read_bytes()
     assert (tmp_path / "artifacts/teacher.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("temperature", ["ctkd", 4.0])
+def test_a_learned_temperature_has_a_curve_and_a_fixed_one_has_none(tmp_path, temperature):
+    told: dict[str, list[float]] = {}
+    for event in distill(tiny(temperature=temperature, method=None, objectives=["kd"]), tmp_path):
+        if isinstance(event, Metrics) and "temperature" in event.columns:
+            told.setdefault(event.stage, []).extend(event.columns["temperature"])
+    if temperature == "ctkd":
+        (first, *_, last), first_told = told["student-0"], 1 + 20 / (1 + math.exp(-1))
+        assert (list(told), len(told["student-0"])) == (["student-0"], 40)
+        assert first == pytest.approx(first_told)
+        assert last != first
+    else:
+        assert told == {}

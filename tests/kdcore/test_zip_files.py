@@ -12,9 +12,9 @@ import pytest
 from hostile_zips import HOSTILE
 from zips import changed, plain, raw
 
-from kdcore import trees, zip_files
 from kdcore.errors import DataError
-from kdcore.trees import open_tree
+from kdcore.reading import trees, zip_files
+from kdcore.reading.trees import open_tree
 
 
 def longer_than_told() -> bytes:

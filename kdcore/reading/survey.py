@@ -1,0 +1,44 @@
+"""What a walk over a data set meets: samples as they lie in files, and what is wrong there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from kdcore.data_report import ColumnTold
+from kdcore.events import Warned
+from kdcore.reading.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One sample."""
+
+    part: str
+    """`train`, `test` or `validation`."""
+    name: str
+    label: int
+    """-1 where there is none, or none that is a class."""
+    digest: bytes
+    """16 bytes; equal where the network is given the same."""
+    picture: Callable[[], str | None] | None = None
+    """Draws it as a PNG in base64, if it is an image."""
+    size: tuple[int, int] | None = None
+    """Height and width in its file."""
+    has_targets: bool = False
+    """Whether it has labels that are no class: several, or numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A data set, walked over once."""
+
+    kind: str
+    """`images`, `rows` or `arrays`."""
+    class_names: tuple[str, ...]
+    samples: Iterator[Seen | Fault]
+    """A sample that cannot be read is a fault in its place."""
+    faults: list[Fault]
+    """What is known before any sample is read."""
+    columns: list[ColumnTold]
+    warnings: tuple[Warned, ...]

@@ -31,6 +31,8 @@ class Clearing:
     def __init__(self, settings: Settings, database: Database, store: ArtifactStore) -> None:
         """Clear what the settings name."""
         self._retention_days = settings.retention_days
+        self._inspection_days = settings.inspection_days
+        self._webhook_days = settings.webhook_days
         self._work = settings.work
         self._database = database
         self._store = store
@@ -39,6 +41,8 @@ class Clearing:
         """Give up what is kept no longer, and clear away a part of what there is to clear."""
         self.purge()
         self.uploads()
+        self.inspections()
+        self.webhooks()
         self.files()
         self.workdirs()
 
@@ -62,6 +66,22 @@ class Clearing:
             for upload_id in expired:
                 log.info("%s was left alone for too long", upload_id)
             if len(expired) < AT_ONCE:
+                return
+
+    def inspections(self) -> None:
+        """Forget what was found out long ago, and is not asked for any more."""
+        for _ in range(MOST):
+            with self._database.write() as session:
+                gone = Repository(session).forget_inspections(self._inspection_days, AT_ONCE)
+            if len(gone) < AT_ONCE:
+                return
+
+    def webhooks(self) -> None:
+        """Forget what webhooks were told long ago."""
+        for _ in range(MOST):
+            with self._database.write() as session:
+                gone = Repository(session).forget_deliveries(self._webhook_days, AT_ONCE)
+            if len(gone) < AT_ONCE:
                 return
 
     def files(self) -> None:

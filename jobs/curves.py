@@ -15,7 +15,18 @@ from sqlalchemy import delete, insert, select, update
 from jobs.bulk import insert_rows
 from jobs.database import dump_json
 from jobs.journal import Journal
-from jobs.metrics import Chunk, Curves, cuts, is_outline_enough, merge, outline, pack, stitch
+from jobs.metrics import (
+    STEP,
+    Chunk,
+    Curves,
+    Series,
+    cuts,
+    is_outline_enough,
+    merge,
+    outline,
+    pack,
+    stitch,
+)
 from jobs.tables import Job, MetricChunk, MetricView
 
 MERGE_EVERY = 32
@@ -24,6 +35,8 @@ LONG = 16_384
 """Rows in one chunk at most, if it was not reported so."""
 OUTLINED = 2_048
 """Rows from which on a chunk has an outline."""
+TOLD_AT_ONCE = 20_000
+"""Rows of new points that are read at a time, and as many more as the last chunk has."""
 _GROWTH = 4
 
 _CHUNKS: Any = MetricChunk.__table__
@@ -116,35 +129,68 @@ class CurveBook(Journal):
         found = _CONTENT.where(_CHUNKS.c.id.in_(ids)).order_by(_CHUNKS.c.id)
         return [Chunk(*row) for row in self._connection.execute(found)]
 
-    def metrics(
-        self, job_id: str, *, keys: Sequence[str] | None = None, max_points: int | None = None
-    ) -> Curves:
-        """Return the curves of a job, read as if it had never been interrupted.
+    def new_points(self, job_id: str, position: Mapping[str, int]) -> list[tuple[str, Series]]:
+        """Return points of a job behind the step that `position` holds for each stage.
 
-        `max_points` bounds the points of each stage; `keys` picks columns. What later attempts have
-        told again is not read, and of a long curve that is to be thin, no more than the outlines.
+        They come in the order of writing, as far as they count, and not all at once where they are
+        many: ask again, from the last of these on, until there are none.
         """
-        self._require(job_id)
+        wanted: dict[int, tuple[int, int]] = {}
+        rows = 0
+        for stage, spans in self._spans(job_id).items():
+            after = position.get(stage, -1)
+            for span, cut in _beyond(spans, after):
+                if rows < TOLD_AT_ONCE:
+                    wanted[span.id] = (after, cut)
+                    rows += span.rows
+        found: list[tuple[str, Series]] = []
+        ordered = sorted(wanted)
+        for number, chunk in zip(ordered, self._read(ordered) if ordered else [], strict=True):
+            after, cut = wanted[number]
+            ((stage, series),) = stitch([chunk]).stages.items()
+            steps = series.columns[STEP]
+            kept = [row for row, step in enumerate(steps) if after < (step or 0) < cut]
+            columns = {key: [column[row] for row in kept] for key, column in series.columns.items()}
+            found.append((stage, Series(series.seed, columns)))
+        return found
+
+    def _spans(self, job_id: str) -> dict[str, list[Any]]:
+        """Return what chunks there are of each stage since the job last began from scratch."""
         floor = select(Job.resume_floor).where(Job.id == job_id).scalar_subquery()
         theirs = _SPANS.where(MetricChunk.job_id == job_id, MetricChunk.attempt > floor)
         stages: dict[str, list[Any]] = {}
         for span in self._session.execute(theirs):
             stages.setdefault(span.stage, []).append(span)
+        return stages
+
+    def metrics(
+        self,
+        job_id: str,
+        *,
+        keys: Sequence[str] | None = None,
+        max_points: int | None = None,
+        after: Mapping[str, int] | None = None,
+    ) -> Curves:
+        """Return the curves of a job, read as if it had never been interrupted.
+
+        `max_points` bounds the points of each stage; `keys` picks columns; `after` leaves out the
+        steps of a stage up to one, and stages that have no others. What later attempts have told
+        again is not read, and of a long curve that is to be thin, no more than the outlines.
+        """
+        known = after or {}
+        self._require(job_id)
         whole: list[int] = []
         outlined: dict[int, Any] = {}
-        for spans in stages.values():
-            kept = [
-                (span, cut)
-                for span, cut in zip(spans, cuts(spans), strict=True)
-                if span.first_step < cut
-            ]
+        for stage, spans in self._spans(job_id).items():
+            kept = _beyond(spans, known.get(stage))
             names = {name for span in spans for name in span.names}
             wanted = len(names & set(keys)) if keys is not None else len(names)
             total = sum(span.rows for span, _ in kept)
             enough = is_outline_enough(total, wanted, max_points)
             for span, cut in kept:
-                # The extremes of a part that is cut off may lie behind the cut.
-                if enough and span.rows >= OUTLINED and span.last_step < cut:
+                # The extremes of a part that is cut off may lie beyond the cut.
+                is_whole = span.last_step < cut and span.first_step > known.get(stage, -1)
+                if enough and span.rows >= OUTLINED and is_whole:
                     outlined[span.id] = span
                 else:
                     whole.append(span.id)
@@ -165,9 +211,22 @@ class CurveBook(Journal):
                 )
         whole = sorted([*whole, *outlined])
         parts.update(zip(whole, self._read(whole) if whole else [], strict=True))
-        curves = stitch((parts[place] for place in sorted(parts)), keys, max_points)
+        curves = stitch((parts[place] for place in sorted(parts)), keys, max_points, after)
         curves.downsampled |= len(parts) > len(whole)
         return curves
+
+
+def _beyond(spans: Sequence[Any], after: int | None) -> list[tuple[Any, int]]:
+    """Return the chunks that count, each with the step that it is cut off at.
+
+    That is all whose steps were not told again, or of these what has steps `after` one.
+    """
+    counting = [(span, cut) for span, cut in zip(spans, cuts(spans), strict=True)]
+    return [
+        (span, cut)
+        for span, cut in counting
+        if span.first_step < cut and (after is None or min(span.last_step, cut - 1) > after)
+    ]
 
 
 def _groups(spans: Sequence[Any]) -> list[list[Any]]:

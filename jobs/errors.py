@@ -3,6 +3,7 @@
 JobError
 ├── JobNotFound            no such job
 │   └── JobDeleted         there was one, and a client deleted it
+├── JobsNotFound           several were asked for, and not all are there
 ├── ProjectNotFound        no such project
 ├── ProjectExists          the name is taken
 ├── ProjectFull            the project has as many jobs waiting as it may
@@ -18,7 +19,8 @@ JobError
 ├── StoreUnavailable       the artifact store does not answer
 │   └── StoreMisconfigured it refuses, and will until somebody changes something
 ├── SchemaOutOfDate        the database has another schema than this program
-└── Unfit                  this machine cannot run trainers
+├── Unfit                  this machine cannot run trainers
+└── MlflowMissing          the client of MLflow is not installed
 """
 
 # ruff: noqa: N818  # the names say what happened, as the routes and the glossary do
@@ -47,6 +49,17 @@ class JobNotFound(JobError):
         """Name the job."""
         super().__init__(f"there is no job {job_id!r}", hint="GET /v1/jobs lists the jobs")
         self.job_id = job_id
+
+
+class JobsNotFound(JobError):
+    """Several jobs were asked for, and some of them are not there."""
+
+    code = "job_not_found"
+
+    def __init__(self, missing: Sequence[JobNotFound]) -> None:
+        """Say of each what is to be said of it alone."""
+        super().__init__("; ".join(map(str, missing)), hint=missing[0].hint)
+        self.missing = tuple(missing)
 
 
 class ProjectNotFound(JobError):
@@ -223,3 +236,9 @@ class Unfit(JobError):
     """This machine cannot run trainers."""
 
     code = "unfit"
+
+
+class MlflowMissing(JobError):
+    """Jobs are to be mirrored in MLflow, and its client is not installed."""
+
+    code = "mlflow_missing"

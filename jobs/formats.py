@@ -61,13 +61,14 @@ _FORMATS: Final = {
         Format("safetensors", _BINARY),
         Format("csv", "text/csv"),
         Format("jsonl", "application/jsonl"),
+        Format("json", "application/json"),
         Format("parquet", "application/vnd.apache.parquet"),
         Format("onnx", _BINARY),
     )
 }
 TAKEN: Final[dict[InputKind, tuple[str, ...]]] = {
-    "dataset": ("npz", "zip", "csv", "jsonl", "parquet", "safetensors"),
-    "model": ("safetensors", "onnx"),
+    "dataset": ("npz", "zip", "csv", "jsonl", "json", "parquet", "safetensors"),
+    "model": ("safetensors", "onnx", "zip"),
 }
 """Suffixes of the names that files of each kind may have."""
 
@@ -152,6 +153,7 @@ _LOOKS: Final[dict[str, Callable[[bytes], bool]]] = {
     "parquet": lambda head: head.startswith(b"PAR1"),
     "onnx": lambda head: _ONNX.match(head) is not None,
     "jsonl": lambda head: _is_text(head) and head.lstrip()[:1] in {b"{", b"["},
+    "json": lambda head: _is_text(head) and head.lstrip()[:1] == b"{",
     "csv": _is_text,
 }
 """Whether the beginning of a file is that of each format."""

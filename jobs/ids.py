@@ -14,6 +14,10 @@ import uuid
 JOB_ID = re.compile(r"job_[0-9a-hjkmnp-tv-z]{26}")
 DATASET_ID = re.compile(r"ds_[0-9a-hjkmnp-tv-z]{26}")
 MODEL_ID = re.compile(r"mdl_[0-9a-hjkmnp-tv-z]{26}")
+SWEEP_ID = re.compile(r"swp_[0-9a-hjkmnp-tv-z]{26}")
+INSPECTION_ID = re.compile(r"ins_[0-9a-hjkmnp-tv-z]{26}")
+WEBHOOK_ID = re.compile(r"whk_[0-9a-hjkmnp-tv-z]{26}")
+DELIVERY_ID = re.compile(r"msg_[0-9a-hjkmnp-tv-z]{26}")
 UPLOAD_ID = re.compile(r"upl_[0-9a-hjkmnp-tv-z]{26}")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM_BITS = 80

@@ -58,6 +58,19 @@ class JobInput(Table):
     __table_args__ = (Index(None, "input_id"),)
 
 
+class JobFile(Table):
+    """A job's spec names a file that an earlier job has delivered."""
+
+    __tablename__ = "job_files"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    source_id: Mapped[str] = mapped_column(String(30), primary_key=True)
+    """The earlier job; it may be deleted once this one has ended."""
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+
+    __table_args__ = (Index(None, "source_id"),)
+
+
 class Upload(Table):
     """A file on its way in parts."""
 

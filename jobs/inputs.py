@@ -3,16 +3,18 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jobs.bulk import insert_rows
 from jobs.formats import InputKind
 from jobs.input_errors import InputDeleted, InputInUse, InputNotFound, TooLarge
 from jobs.input_tables import Input, JobInput, Upload, UploadPart
+from jobs.inspection_tables import Inspection, InspectionInput
 from jobs.journal import Journal
 from jobs.moments import clock
 from jobs.receiving import Received
+from jobs.references import path_of
 from jobs.states import TERMINAL
 from jobs.tables import Job
 from jobs.tombstones import CondemnedFile
@@ -42,6 +44,11 @@ class Used:
     size_bytes: int
     sha256: str
     location: str
+    """Empty where the ledger does not know the file any more."""
+    path: str
+    """Where the recipe looks for it."""
+    is_folder: bool = False
+    """Whether it is a zip of the folder that the recipe looks for."""
 
 
 class Inputs(Journal):
@@ -101,7 +108,7 @@ class Inputs(Journal):
             raise InputDeleted(kind, input_id, row.deleted_at)
         return row
 
-    def inputs(
+    def inputs(  # noqa: PLR0913  # one argument a filter
         self,
         kind: str,
         *,
@@ -109,21 +116,28 @@ class Inputs(Journal):
         before: str | None = None,
         sha256: str | None = None,
         name: str | None = None,
+        oldest_first: bool = False,
     ) -> Sequence[Input]:
-        """Return datasets or models, the newest first, in front of the id `before`."""
+        """Return datasets or models, the newest first, in front of the id `before`.
+
+        With `oldest_first` they stand the other way round.
+        """
         rows = select(Input).where(Input.kind == kind, Input.deleted_at.is_(None))
         if self._project is not None:
             rows = rows.where(Input.project == self._project)
         if before is not None:
-            rows = rows.where(Input.id < before)
+            rows = rows.where(Input.id > before if oldest_first else Input.id < before)
         if sha256 is not None:
             rows = rows.where(Input.sha256 == sha256)
         if name is not None:
             rows = rows.where(Input.name == name)
-        return self._session.scalars(rows.order_by(Input.id.desc()).limit(limit)).all()
+        order = Input.id.asc() if oldest_first else Input.id.desc()
+        return self._session.scalars(rows.order_by(order).limit(limit)).all()
 
     def delete_input(self, kind: str, input_id: str) -> Input:
-        """Forget a file; what the store has of it is cleared away after the commit.
+        """Forget a file, and what was found out of it.
+
+        What the store has of it is cleared away after the commit.
 
         Raises:
             InputNotFound: there is none.
@@ -141,6 +155,8 @@ class Inputs(Journal):
         ).all()
         if using:
             raise InputInUse(kind, input_id, using)
+        looked = select(InspectionInput.inspection_id).where(InspectionInput.input_id == input_id)
+        self._session.execute(delete(Inspection).where(Inspection.id.in_(looked)))
         self._condemn([row.location])
         self._session.execute(update(Input).where(Input.id == input_id).values(deleted_at=clock()))
         return row
@@ -176,21 +192,42 @@ class Inputs(Journal):
             parts = parts.where(Upload.project == self._project)
         return int(self._session.scalar(inputs) or 0) + int(self._session.scalar(parts) or 0)
 
-    def named_inputs(self, ids: Collection[str]) -> Mapping[str, Input]:
-        """Return those of the files that there are, and were, by id."""
-        rows = select(Input).where(Input.id.in_(ids))
+    def named_inputs(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Input]:
+        """Return those of the files that there are, and were, by kind and id.
+
+        In the place of its id a file may be named by its sha256, as long as it is there.
+        """
+        ids, kinds = {one for _, one in names}, {kind for kind, _ in names}
+        of_content = Input.sha256.in_(ids) & Input.deleted_at.is_(None)
+        rows = select(Input).where(Input.kind.in_(kinds), Input.id.in_(ids) | of_content)
         if self._project is not None:
             rows = rows.where(Input.project == self._project)
-        return {row.id: row for row in self._session.scalars(rows)}
+        found = list(self._session.scalars(rows))
+        by_content = {(row.kind, row.sha256): row for row in found if row.deleted_at is None}
+        return by_content | {(row.kind, row.id): row for row in found}
 
     def used_by(self, job_id: str) -> list[Used]:
         """Return the files that a job names."""
+        return self.used(select(JobInput.input_id).where(JobInput.job_id == job_id))
+
+    def used(self, ids: Select[str]) -> list[Used]:
+        """Return files by their ids, as a worker needs them."""
         rows = self._session.execute(
-            select(Input.name, Input.size_bytes, Input.sha256, Input.location)
-            .join(JobInput, JobInput.input_id == Input.id)
-            .where(JobInput.job_id == job_id)
+            select(Input.name, Input.size_bytes, Input.sha256, Input.location, Input.kind).where(
+                Input.id.in_(ids)
+            )
         )
-        return [Used(*row) for row in rows]
+        return [
+            Used(
+                name,
+                size_bytes,
+                sha256,
+                location,
+                path_of(sha256, name),
+                is_folder=kind == "model" and name.endswith(".zip"),
+            )
+            for name, size_bytes, sha256, location, kind in rows
+        ]
 
     def _condemn(self, locations: Sequence[str]) -> None:
         if locations:
@@ -206,11 +243,19 @@ def note_uses(connection: Connection, uses: Sequence[tuple[str, str]]) -> None:
     """
     if not uses:
         return
-    wanted = {input_id for _, input_id in uses}
+    require_inputs(connection, {input_id for _, input_id in uses})
+    rows = [{"job_id": job_id, "input_id": input_id} for job_id, input_id in uses]
+    insert_rows(connection, JobInput, rows)
+
+
+def require_inputs(connection: Connection, wanted: Collection[str]) -> None:
+    """See that files are there, and that nobody deletes them before this transaction ends.
+
+    Raises:
+        InputNotFound: one was deleted since it was looked for.
+    """
     # Read under a lock that whoever deletes one wants, too.
     there = select(Input.id, Input.kind).where(Input.id.in_(wanted), Input.deleted_at.is_(None))
     found = {row.id for row in connection.execute(there.with_for_update(read=True))}
-    for missing in sorted(wanted - found):
+    for missing in sorted(set(wanted) - found):
         raise InputNotFound("model" if missing.startswith("mdl_") else "dataset", missing)
-    rows = [{"job_id": job_id, "input_id": input_id} for job_id, input_id in uses]
-    insert_rows(connection, JobInput, rows)

@@ -1,7 +1,8 @@
 """Uploaded files, looked through once they are whole: is the format kept to the end of the file?
 
 What is looked at are directories, headers and lengths, so it takes as long for a large file as for
-a small one, and nothing is unpacked. What a file means, the engine says when it reads it.
+a small one, and nothing is unpacked; a tokenizer alone is read to its end, and may not be large.
+What a file means, the engine says when it reads it.
 """
 
 import threading
@@ -10,23 +11,27 @@ from typing import BinaryIO, Final
 
 from jobs.array_header import HEAD_BYTES, check_array
 from jobs.artifacts import ArtifactStore
-from jobs.formats import Format
+from jobs.formats import Format, InputKind
 from jobs.input_errors import ContentRefused
+from jobs.model_folder import files_of
 from jobs.onnx_file import check_onnx
 from jobs.receiving import Received
 from jobs.safetensors_file import check_safetensors
 from jobs.stored_reader import open_stored
+from jobs.tokenizer_file import check_tokenizer
 from kdcore.errors import DataError
-from kdcore.zip_files import ZipTree
+from kdcore.reading.zip_files import ZipTree
 
 _PARQUET_END: Final = 8
 _PARQUET_LEAST: Final = 12
 _MOST_ARRAYS: Final = 10_000
-# The directory of one archive may take some hundred megabytes of memory.
+# The directory of one archive, or one tokenizer, may take some hundred megabytes of memory.
 _turn = threading.Lock()
 
 
-def look_through(store: ArtifactStore, received: Received, claimed: Format, name: str) -> None:
+def look_through(
+    store: ArtifactStore, received: Received, kind: InputKind, claimed: Format, name: str
+) -> None:
     """Hold a file that lies in the store against the rules of its format.
 
     Raises:
@@ -36,6 +41,8 @@ def look_through(store: ArtifactStore, received: Received, claimed: Format, name
     look = _LOOKS.get(claimed.suffix)
     if look is None:
         return
+    if (kind, claimed.suffix) == ("model", "zip"):
+        look = _model_folder
     with open_stored(store, received.location, received.size_bytes) as content:
         try:
             look(content, received.size_bytes, name)
@@ -47,6 +54,11 @@ def _zip(content: BinaryIO, size_bytes: int, name: str) -> None:  # noqa: ARG001
     with _turn, ZipTree(content, name) as tree:
         if not tree.sizes:
             raise DataError(f"{name}: holds no files", hint="pack a folder with files in it")
+
+
+def _model_folder(content: BinaryIO, size_bytes: int, name: str) -> None:  # noqa: ARG001 - one signature
+    with _turn, ZipTree(content, name, of_arrays=True) as tree:
+        files_of(tree, name)
 
 
 def _npz(content: BinaryIO, size_bytes: int, name: str) -> None:  # noqa: ARG001 - one signature
@@ -69,9 +81,15 @@ def _parquet(content: BinaryIO, size_bytes: int, name: str) -> None:
         )
 
 
+def _tokenizer(content: BinaryIO, size_bytes: int, name: str) -> None:
+    with _turn:
+        check_tokenizer(content, size_bytes, name)
+
+
 _LOOKS: Final[dict[str, Callable[[BinaryIO, int, str], None]]] = {
     "zip": _zip,
     "npz": _npz,
+    "json": _tokenizer,
     "parquet": _parquet,
     "safetensors": check_safetensors,
     "onnx": check_onnx,

@@ -13,9 +13,12 @@ from jobs.errors import IdempotencyKeyTaken, ProjectFull
 from jobs.ids import new_job_id
 from jobs.input_errors import InputNotFound
 from jobs.inputs import note_uses
+from jobs.job_files import note_files
 from jobs.journal import count
 from jobs.keyed import JobRow
+from jobs.outbox import Told, note_queued
 from jobs.projects import require_room
+from jobs.repeats import make_way
 from jobs.states import Status
 from jobs.submission import Submission
 from jobs.tables import Event, Job, JobLabel
@@ -33,7 +36,7 @@ def store_all(database: Database, submissions: Sequence[Submission]) -> list[Job
         # No session: it would cost as much as what it is there for.
         with database.engine.begin() as connection:
             return list[JobRow | Exception](store(connection, submissions))
-    except (IntegrityError, ProjectFull, InputNotFound):
+    except (IntegrityError, IdempotencyKeyTaken, ProjectFull, InputNotFound):
         return [_store_one(database, one) for one in submissions]
 
 
@@ -57,10 +60,13 @@ def store(connection: Connection, submissions: Sequence[Submission]) -> list[Job
     Raises:
         ProjectFull: a project may not have so many jobs waiting.
         InputNotFound: an uploaded file was deleted since it was looked for.
-        IdempotencyKeyTaken: there is one job, and its key is taken.
+        JobFileMissing: so was an earlier job, or its files were.
+        IdempotencyKeyTaken: there is one job, and its key is taken; or a request that names none
+            has made its job already.
         sqlalchemy.exc.IntegrityError: there are several, and a key of one is taken.
     """
-    moment, limited = _now(connection)
+    make_way(connection, submissions)
+    moment, limited, heard = _now(connection)
     if limited:
         for project, jobs in Counter(one.project for one in submissions).items():
             require_room(connection, project, jobs)
@@ -91,16 +97,29 @@ def store(connection: Connection, submissions: Sequence[Submission]) -> list[Job
         (row.id, one) for row, each in zip(rows, submissions, strict=True) for one in each.inputs
     ]
     note_uses(connection, uses)
+    files = [
+        (row.id, *one) for row, each in zip(rows, submissions, strict=True) for one in each.files
+    ]
+    note_files(connection, files)
+    if heard:
+        told = [
+            Told(row.id, row.project, row.name, one.spec.labels, row.status, row.attempt)
+            for row, one in zip(rows, submissions, strict=True)
+        ]
+        note_queued(connection, told)
     return rows
 
 
-def _now(connection: Connection) -> tuple[str | datetime, bool]:
-    """Return the database's clock as the driver gives it, and whether any project has a limit.
+def _now(connection: Connection) -> tuple[str | datetime, bool, bool]:
+    """Return the database's clock as the driver gives it, and what any project has.
 
-    Asked together: on PostgreSQL every question is a way there and back.
+    That is a limit, and a webhook. Asked together: on PostgreSQL every question is a way there and
+    back.
     """
     is_sqlite = connection.dialect.name == "sqlite"
     clock = "ledger_clock(0.0)" if is_sqlite else "clock_timestamp()"
     limited = "EXISTS (SELECT 1 FROM projects WHERE max_waiting IS NOT NULL)"
-    moment, is_limited = connection.exec_driver_sql(f"SELECT {clock}, {limited}").one()
-    return moment, bool(is_limited)
+    heard = "EXISTS (SELECT 1 FROM webhooks WHERE disabled_at IS NULL)"
+    asked = f"SELECT {clock}, {limited}, {heard}"
+    moment, is_limited, is_heard = connection.exec_driver_sql(asked).one()
+    return moment, bool(is_limited), bool(is_heard)

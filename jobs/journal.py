@@ -12,7 +12,9 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, literal_column
 from sqlalchemy.orm import Session, defer
 
 from jobs.errors import JobNotFound, LeaseLost
+from jobs.mirroring import MIRRORED, note_run
 from jobs.moments import clock
+from jobs.outbox import HEARD, note_lines
 from jobs.states import ACTIVE, TERMINAL, TRANSITIONS, Status, Verb
 from jobs.sums import Sums
 from jobs.tables import Artifact, Event, Job, StatusChange
@@ -119,21 +121,29 @@ class Journal:
         return job_id
 
     def _append(self, job_id: str, lines: Iterable[Line], attempt: int | None = None) -> None:
-        """Append lines to a job's story; it locks the job's row, so the numbers have no gap."""
+        """Append lines to a job's story, and tell webhooks and mirrors; the job is as it is by now.
+
+        It locks the job's row, so the numbers have no gap.
+        """
         rows = [{"type": kind, "data": dict(data), "attempt": attempt} for kind, data in lines]
         if not rows:
             return
-        last = self._connection.scalar(
+        counted = self._connection.execute(
             update(Job)
             .where(Job.id == job_id)
             .values(last_seq=Job.last_seq + len(rows))
-            .returning(Job.last_seq)
-        )
-        if last is None:
+            .returning(Job.last_seq, HEARD, MIRRORED)
+        ).one_or_none()
+        if counted is None:
             raise missing(self._connection, job_id)
+        last, heard, mirrored = counted
         for place, row in enumerate(rows, start=last - len(rows) + 1):
             row.update(job_id=job_id, seq=place)
         self._connection.execute(insert(Event).values(at=clock()), rows)
+        if heard:
+            note_lines(self._connection, job_id, rows)
+        if mirrored:
+            note_run(self._connection, job_id, rows)
 
     def _discard(self, *where: ColumnElement[bool]) -> None:
         """Forget files; what the store has of them is cleared away after the commit."""

@@ -10,7 +10,9 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from jobs.curves import CurveBook
 from jobs.errors import LeaseLost
-from jobs.inputs import Inputs, Used
+from jobs.hub import hub_files
+from jobs.inputs import Used
+from jobs.job_files import JobFiles
 from jobs.journal import Line, held, require_owner
 from jobs.moments import clock
 from jobs.progress import fold_progress, fold_saved_steps
@@ -68,7 +70,7 @@ class Claim:
     origin: dict[str, Any] = field(default_factory=dict[str, Any])
     """Which request the job came with (`request_id`), and in which trace (`traceparent`)."""
     inputs: list[Used] = field(default_factory=list[Used])
-    """Uploaded files that the recipe names."""
+    """Files that the recipe names: uploaded ones, and those of earlier jobs."""
     claimed_at: float = field(default_factory=time.monotonic)
     """On the monotonic clock of whoever claimed it."""
 
@@ -82,7 +84,7 @@ class Wish:
     pause: bool = False
 
 
-class Leases(CurveBook, Inputs):
+class Leases(CurveBook, JobFiles):
     """Claims on jobs, and everything that only their owner may write."""
 
     def claim(
@@ -165,7 +167,7 @@ class Leases(CurveBook, Inputs):
             recipe=job.recipe,
             resume_from=sorted((row.attempt for row in earlier), reverse=True),
             announced=[data for seq, data in told if seq > 1],
-            inputs=self.used_by(job_id),
+            inputs=[*self.files_for(job_id), *hub_files(job.recipe)],
             origin=told[0][1],
             max_runtime_seconds=job.max_runtime_seconds,
             used_seconds=sum(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 import sys
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -24,6 +26,9 @@ from jobs.settings import Settings
 HIDDEN: Final = "[hidden]"
 _FEWEST: Final = 6
 """Characters of a secret that is looked for; a shorter one would be found in every word."""
+_OF_MLFLOW: Final = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD")
+_SIGNING: Final = re.compile(r"whsec_[A-Za-z0-9+/=_-]+")
+"""What webhooks' messages are signed with; a database tells the row that it refuses."""
 _BOUND: ContextVar[MappingProxyType[str, Any]] = ContextVar("bound", default=MappingProxyType({}))
 
 
@@ -53,7 +58,8 @@ def secrets_of(settings: Settings) -> list[str]:
     """Return what must never be written anywhere: passwords in URLs, and secrets of the store."""
     values = (getattr(settings, name) for name in type(settings).model_fields)
     found = {value.get_secret_value() for value in values if isinstance(value, SecretStr)}
-    for url in (settings.database_url, *settings.broker_url.split(";")):
+    found |= {os.environ.get(name, "") for name in _OF_MLFLOW}
+    for url in (settings.database_url, settings.mlflow_url, *settings.broker_url.split(";")):
         # As drivers read it: a password may hold an @ that nobody has quoted.
         written = urlsplit(url).netloc.rpartition("@")[0].partition(":")[2]
         found |= {written, unquote(written)}
@@ -106,10 +112,10 @@ class Lines(logging.Formatter):
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
-    """Return the text without the secrets."""
+    """Return the text without the secrets, and without any that signs messages."""
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
-    return text
+    return _SIGNING.sub(HIDDEN, text) if "whsec_" in text else text
 
 
 def plain(text: str) -> str:

@@ -168,12 +168,16 @@ def cuts(parts: Sequence[Span]) -> list[int]:
 
 
 def stitch(
-    chunks: Iterable[Chunk], keys: Sequence[str] | None = None, max_points: int | None = None
+    chunks: Iterable[Chunk],
+    keys: Sequence[str] | None = None,
+    max_points: int | None = None,
+    after: Mapping[str, int] | None = None,
 ) -> Curves:
     """Read chunks, in the order they were written in, as if the run had never been interrupted.
 
     A resumed attempt goes over some steps again; what earlier ones said about these is dropped.
     `max_points` bounds the points of each stage; dips and spikes of every key stay visible.
+    `after` leaves out the steps of a stage up to one.
     """
     by_stage: dict[str, list[Chunk]] = {}
     for chunk in chunks:
@@ -181,6 +185,11 @@ def stitch(
     curves = Curves()
     for stage, parts in by_stage.items():
         steps, columns = _join(parts, keys)
+        if after is not None and stage in after:
+            new = steps > after[stage]
+            steps, columns = steps[new], {key: column[new] for key, column in columns.items()}
+        if not len(steps):
+            continue
         if max_points is not None and len(steps) > max_points:
             rows = _telling_rows(columns, len(steps), max_points)
             steps = steps[rows]

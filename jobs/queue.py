@@ -38,7 +38,10 @@ def create_queue(settings: Settings, *, patience_seconds: float = 5.0, again: bo
         task_acks_late=False,
         task_reject_on_worker_lost=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        worker_prefetch_multiplier=1,
+        # A bell is fetched while a thread is free, whatever became of those before it: counted by
+        # acknowledgements, one that a dead link swallowed would keep the worker from listening, and
+        # so from noticing that the link is dead.
+        worker_prefetch_multiplier=0,
         worker_disable_prefetch=settings.rings,
         worker_enable_prefetch_count_reduction=False,
         # A bell has no answer, and a message must never be able to run code.

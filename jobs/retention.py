@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, select, update
 
+from jobs.job_files import needing
 from jobs.journal import Journal
 from jobs.moments import clock
 from jobs.states import Status
@@ -33,7 +34,8 @@ class Retention(Journal):
     def purge(self, days: float, limit: int) -> Sequence[str]:
         """Give up the files of some jobs that ended so many days ago or earlier; return their ids.
 
-        The jobs stay, with their verdicts, curves and stories.
+        The jobs stay, with their verdicts, curves and stories. What a job that has not ended begins
+        with is left alone.
         """
         due = (
             select(Job.id)
@@ -41,6 +43,7 @@ class Retention(Journal):
                 Job.finished_at.is_not(None),
                 Job.artifacts_purged_at.is_(None),
                 Job.finished_at < clock(-days * DAY_SECONDS),
+                ~needing(Job.id).exists(),
             )
             .order_by(Job.finished_at)
             .limit(limit)

@@ -1,11 +1,13 @@
 """Settings from the environment: `STILLHOUSE_<NAME>`, every one with a default that just works."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from jobs.receivers import Allowed
 from jobs.tenants import DEFAULT_QUEUE
 from kdcore.teacher_cache.shelf import DEFAULT_BUDGET
 
@@ -41,6 +43,30 @@ def _place(value: Any) -> Any:
     if not value.startswith("s3://"):
         raise ValueError("expected the path of a folder, or s3://bucket/prefix")
     return value
+
+
+def _readable_list(text: str) -> str:
+    Allowed.of(text)
+    return text
+
+
+def _template(text: str) -> str:
+    rest = text.replace("{project}", "")
+    if not re.fullmatch(r"[A-Za-z0-9._ -]*", rest) or not text.strip():
+        raise ValueError(
+            f"found {text!r}; expected letters, digits, '.', '_', '-' and spaces, and {{project}}"
+            " where the project's name is to stand"
+        )
+    return text
+
+
+def _alias(text: str) -> str:
+    if not re.fullmatch(r"(?!latest$|[vV][0-9]+$)[A-Za-z0-9_-]{1,255}", text):
+        raise ValueError(
+            f"found {text!r}; expected letters, digits, '_' and '-', and not latest or v1, v2, …,"
+            " which MLflow keeps for itself"
+        )
+    return text
 
 
 def _absolute_place(place: Path | str) -> Path | str:
@@ -108,6 +134,12 @@ class Settings(BaseSettings):
     """Folder of uploaded files that this machine's jobs have used."""
     input_cache_bytes: int = Field(default=50 << 30, ge=0)
     """Room for it; files that were not used for the longest time make way. 50 GiB."""
+    hub_url: str = "https://huggingface.co"
+    """Where workers fetch `hub:owner/name@commit` from; empty refuses such specs."""
+    hub_token: SecretStr | None = None
+    """Token for repositories that are not everybody's."""
+    hub_seconds: float = Field(default=1800.0, gt=0)
+    """Longest time to fetch one of its files."""
     upload_bytes: int = Field(default=10 << 30, ge=1024)
     """Largest file that a client may upload. 10 GiB."""
     upload_part_bytes: int = Field(default=64 << 20, ge=1024)
@@ -116,6 +148,36 @@ class Settings(BaseSettings):
     """How long an upload in parts may be left alone before it is given up. A day."""
     stored_bytes: int | None = Field(default=None, ge=0)
     """Most that the uploads of one project may take together; without it, no limit."""
+
+    inspection_seconds: float = Field(default=600.0, gt=0)
+    """How long a data report, a list of layers or a preflight may take."""
+    inspection_memory_bytes: int = Field(default=8 << 30, ge=1 << 28)
+    """Memory that the process of one may ask for (on Linux). 8 GiB."""
+    inspection_days: float = Field(default=30.0, gt=0)
+    """How long what was found is kept that nobody asks for any more."""
+
+    webhooks: bool = True
+    """Send messages to webhooks from this API process; workers never do."""
+    webhook_allow: Annotated[str, AfterValidator(_readable_list)] = ""
+    """Hosts, addresses and networks, separated by commas, that messages may go to although they
+    are not of the public internet, and also by plain http."""
+    webhook_days: float = Field(default=30.0, gt=0)
+    """How long it is known what webhooks were told."""
+
+    mlflow_url: str = Field(default="", repr=False)
+    """Tracking URI of an MLflow in which each job is a run; without it, nothing is told to any."""
+    mlflow_public_url: str = Field(default="", repr=False)
+    """URL by which people reach it, for links, where that is another one."""
+    mlflow_experiment: Annotated[str, AfterValidator(_template)] = "stillhouse-{project}"
+    """Name of a project's experiment."""
+    mlflow_register: bool = True
+    """Whether a student whose gates passed becomes a version of a registered model."""
+    mlflow_model: Annotated[str, AfterValidator(_template)] = "stillhouse-{project}"
+    """Name of that model; a job's label `registered-model` is added to it, behind a dot."""
+    mlflow_alias: Annotated[str, AfterValidator(_alias)] = "candidate"
+    """Alias of the newest of its versions."""
+    mlflow_artifact_bytes: int = Field(default=1 << 30, ge=0)
+    """Largest file that is copied there. 1 GiB."""
 
     lease_seconds: float = Field(default=60.0, gt=0)
     """How long a worker may be silent before its job is given to another."""
@@ -145,6 +207,10 @@ class Settings(BaseSettings):
     gpus: int | None = Field(default=None, ge=0)
     """GPUs that a worker has for one job: those that ask for more are left to others. Without a
     number it takes any job, and one that asks for what is not there fails."""
+    worker_jobs: int | None = Field(default=None, ge=1)
+    """Jobs that a worker takes before it ends; without a number, it stays for more."""
+    worker_idle_seconds: float | None = Field(default=None, gt=0)
+    """How long a worker may have nothing to do before it ends; without it, it waits for ever."""
     warm: bool = True
     """Keep a process at hand that has the engine loaded, and fork trainers from it (on Linux). It
     takes some 300 MB of memory, and a trainer then starts a hundred times sooner."""
@@ -186,9 +252,19 @@ class Settings(BaseSettings):
         return [name.strip() for name in self.queues.split(",")]
 
     @property
+    def webhook_allowed(self) -> Allowed:
+        """Where messages may go to beside the public internet."""
+        return Allowed.of(self.webhook_allow)
+
+    @property
     def work(self) -> Path:
         """Folder of the attempts' working directories."""
         return self.data / "work"
+
+    @property
+    def inspected(self) -> Path:
+        """Folder of what inspections look at."""
+        return self.data / "inspections"
 
     @property
     def bells(self) -> Path:

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from jobs.database import Written, dump_json
 from jobs.keyed import JobRow
+from jobs.repeats import Repeat
 from jobs.spec import JobSpec
 from jobs.states import Status
 from jobs.tenants import DEFAULT_PROJECT
@@ -28,6 +29,8 @@ class Submission:
     """The resolved form of the run alone: a later default does not change an old job."""
     idempotency_key: str | None = None
     body_sha256: str | None = None
+    repeat: Repeat | None = None
+    """Set where the key is made of the request: it stands for the newest of its jobs alone."""
     project: str = DEFAULT_PROJECT
     submitted_by: str | None = None
     """Id of the key that it was posted with."""
@@ -35,6 +38,8 @@ class Submission:
     """The job whose spec this one began with."""
     inputs: tuple[str, ...] = ()
     """Ids of the uploaded files that it names."""
+    files: tuple[tuple[str, str], ...] = ()
+    """The files of earlier jobs that it names, by job and name."""
     origin: Written = _NOTHING
     """What its first event tells of where it came from."""
 
@@ -53,7 +58,20 @@ class Submission:
         """Work out what will be stored; a spec's dump is a recipe with all its defaults."""
         recipe = recipe or Written(spec.model_dump_json(include=_OF_THE_RUN))
         text = dump_json(dict(sent))
-        return cls(spec, text, recipe, idempotency_key, body_sha256, project, submitted_by)
+        return cls(
+            spec,
+            text,
+            recipe,
+            idempotency_key,
+            body_sha256,
+            project=project,
+            submitted_by=submitted_by,
+        )
+
+    @property
+    def key_digest(self) -> str | None:
+        """What is kept of the idempotency key, if there is one."""
+        return digest_of(self.project, self.idempotency_key)
 
     def row(self, job_id: str, moment: str | datetime) -> JobRow:
         """Return the row of the new job."""
@@ -119,7 +137,7 @@ class Submission:
             "resume_floor": 0,
             "retry_floor": 0,
             "last_seq": 1,
-            "idempotency_key": digest_of(self.project, self.idempotency_key),
+            "idempotency_key": self.key_digest,
             "body_sha256": self.body_sha256,
         }
 

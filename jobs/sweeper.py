@@ -1,4 +1,4 @@
-"""The sweeper: frees the jobs of workers that died, and rings the bells that were lost.
+"""The sweeper: frees the jobs of workers that died, rings lost bells, goes on with sweeps.
 
 A lease counts as dead when this sweeper itself saw it unchanged for a whole lease time, on its own
 monotonic clock and without a gap. After an outage of the database all leases look expired; the
@@ -18,7 +18,7 @@ from jobs.ids import new_process_id
 from jobs.queue import Bell
 from jobs.repository import Repository
 from jobs.settings import Settings
-from jobs.sweeping import Lease
+from jobs.sweeping import BELL_SECONDS, Lease
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +72,13 @@ class Sweeper:
             if now - since >= self._settings.lease_seconds:
                 self._free(lease)
         self._ring()
+        self._go_on_with_sweeps()
         with self._database.write() as session:
-            Repository(session).note_sweep(self._name)
+            repository = Repository(session)
+            lost = repository.expire_inspections()
+            repository.note_sweep(self._name)
+        for inspection_id in lost:
+            log.warning("the worker of %s was lost", inspection_id)
 
     def _longest_gap(self) -> float:
         # Longer than this without a look, and workers may have been cut off as well.
@@ -94,9 +99,19 @@ class Sweeper:
             return
         with self._database.write() as session:
             due = Repository(session).bells_due()
-        for job_id in due:
+            waiting = Repository(session).waiting_inspection(BELL_SECONDS)
+        for job_id in [*due, *([waiting] if waiting else [])]:
             if not self._bell.ring(job_id):
                 break
+
+    def _go_on_with_sweeps(self) -> None:
+        with self._database.read() as session:
+            running = Repository(session).running_sweeps()
+        for sweep_id in running:
+            with self._database.write() as session:
+                begun = Repository(session).advance_sweep(sweep_id)
+            for job_id in begun:
+                self._bell.ring(job_id)
 
 
 class SweeperThread:

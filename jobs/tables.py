@@ -16,11 +16,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from jobs.input_tables import Input, JobInput, Upload, UploadPart
+from jobs.input_tables import Input, JobFile, JobInput, Upload, UploadPart
+from jobs.inspection_tables import Inspection, InspectionInput
 from jobs.operating import SweeperRound, Tally, TrainerLog, Worker
 from jobs.schema import Number, Table
 from jobs.states import ACTIVE, TERMINAL, AttemptStatus, Status
+from jobs.sweep_tables import Sweep, Trial
 from jobs.tenants import DEFAULT_PROJECT, DEFAULT_QUEUE, ApiKey, AuditEntry, Project
+from jobs.webhook_tables import Webhook, WebhookDelivery
 
 __all__ = [
     "ApiKey",
@@ -29,19 +32,26 @@ __all__ = [
     "AuditEntry",
     "Event",
     "Input",
+    "Inspection",
+    "InspectionInput",
     "Job",
+    "JobFile",
     "JobInput",
     "JobLabel",
     "MetricChunk",
     "MetricView",
     "Project",
     "StatusChange",
+    "Sweep",
     "SweeperRound",
     "Table",
     "Tally",
     "TrainerLog",
+    "Trial",
     "Upload",
     "UploadPart",
+    "Webhook",
+    "WebhookDelivery",
     "Worker",
 ]
 

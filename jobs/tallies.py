@@ -19,10 +19,13 @@ QUEUE_WAIT: Final = "queue_wait"
 """From the moment when a job could be run to its claim; without a label."""
 ATTEMPT: Final = "attempt"
 """From an attempt's claim to its end; labelled `<outcome>/<reason>`."""
+WEBHOOK: Final = "webhook"
+"""From an event to a try of a message about it; labelled `delivered`, `retried` or `failed`."""
 
 BOUNDS: Final[Mapping[str, tuple[float, ...]]] = {
     QUEUE_WAIT: (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 86_400),
     ATTEMPT: (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86_400, 3 * 86_400),
+    WEBHOOK: (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86_400, 3 * 86_400),
 }
 """Upper bounds of each series' buckets, in seconds; the last bucket has none. What is counted
 already stays in the bucket of its number, so bounds can never change: only a new series can."""

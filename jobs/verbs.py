@@ -10,7 +10,9 @@ from typing import Any, Literal
 from sqlalchemy import delete, insert, select, update
 
 from jobs.errors import ArtifactsPurged, IllegalTransition, JobDeleted
+from jobs.job_files import require_unneeded
 from jobs.journal import count
+from jobs.mirroring import wake_run
 from jobs.moments import clock
 from jobs.states import FULFILLED, Status, Verb, advance, legal_verbs
 from jobs.story import Story
@@ -191,6 +193,7 @@ class Verbs(Story):
         Raises:
             JobNotFound: there never was one; for one that was deleted before, nothing is done.
             IllegalTransition: a worker is at it.
+            JobInUse: jobs that have not ended begin with its files.
         """
         try:
             job = self._locked(job_id)
@@ -198,9 +201,11 @@ class Verbs(Story):
             return
         status = Status(job.status)
         advance(status, Verb.DELETE)
+        require_unneeded(self._session, job_id)
         self._discard(Artifact.job_id == job_id)
         # The other tables' rows go with it.
         self._connection.execute(delete(Job).where(Job.id == job_id))
         count(self._connection, {(job.project, status): -1})
         tombstone = {"id": job_id, "project": job.project, "deleted_at": clock()}
         self._connection.execute(insert(DeletedJob).values(**tombstone))
+        wake_run(self._connection, job_id)

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -67,6 +67,19 @@ def long_curve(database: Database, rows: int, chunk: int = 500) -> tuple[str, Co
     return job_id, every
 
 
+def beyond(curves: Curves, after: Mapping[str, int]) -> dict[str, Columns]:
+    """Return the part of curves beyond one step of each stage; no key without a value is there."""
+    found: dict[str, Columns] = {}
+    for name, series in curves.stages.items():
+        rows = [
+            row for row, step in enumerate(series.columns["step"]) if step > after.get(name, -1)
+        ]
+        columns = {key: [column[row] for row in rows] for key, column in series.columns.items()}
+        if rows:
+            found[name] = {key: column for key, column in columns.items() if any(column)}
+    return found
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_curves_put_together_read_as_the_chunks_that_were_told(
     database: Database, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -98,11 +111,32 @@ def test_curves_put_together_read_as_the_chunks_that_were_told(
         assert {name: series.columns for name, series in found.stages.items()} == {
             name: series.columns for name, series in expected.stages.items()
         }
+        after = {
+            name: chance.randrange(-1, series.columns["step"][-1] + 2)
+            for name, series in expected.stages.items()
+            if chance.random() < 0.8
+        }
+        new = read(database, job_id, after=after)
+        assert beyond(new, {}) == beyond(expected, after)
         with database.write() as session:
             Repository(session).release(
                 job_id, token, Ending("lost"), counted=False, retry_seconds=0
             )
     assert count(database, MetricChunk) < len(plain) / 2
+
+
+def test_what_a_later_attempt_has_yet_to_tell_again_is_not_new(database: Database) -> None:
+    chance = random.Random(0)
+    job_id = submit(database)
+    for steps in (range(100), range(50, 60)):
+        token = claim(database).attempt
+        record(database, job_id, token, 1, told("student-0", points(chance, steps)))
+        with database.write() as session:
+            repository = Repository(session)
+            repository.release(job_id, token, Ending("lost"), counted=False, retry_seconds=0)
+    assert read(database, job_id, after={"student-0": 59}).stages == {}
+    (series,) = read(database, job_id, after={"student-0": 40}).stages.values()
+    assert series.columns["step"] == [*range(41, 60)]
 
 
 def test_an_attempt_that_tells_a_curve_again_replaces_what_was_told(database: Database) -> None:
@@ -191,3 +225,41 @@ def test_uneven_and_falling_steps_are_kept_as_they_are() -> None:
         chunk = pack(1, "teacher", 0, columns)
         assert stitch([chunk]).stages["teacher"].columns == columns
         assert (len(chunk.data) == 4 * len(steps)) == (steps in ([7], [1, 11, 21]))
+
+
+def test_new_points_are_those_behind_a_position_however_often_they_are_told_and_merged(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "MERGE_EVERY", 3)
+    monkeypatch.setattr(book, "TOLD_AT_ONCE", 30)
+    chance = random.Random(5)
+    job_id = submit(database)
+    position: dict[str, int] = {}
+    heard: dict[str, list[int]] = {"a": [], "b": []}
+
+    def hear() -> None:
+        while True:
+            with database.read() as session:
+                found = Repository(session).new_points(job_id, position)
+            if not found:
+                return
+            for stage, series in found:
+                steps = [int(step or 0) for step in series.columns["step"]]
+                heard[stage] += steps
+                position[stage] = steps[-1]
+
+    for last in (40, 70):  # the second attempt tells the whole curve once more
+        token = claim(database).attempt
+        for batch, start in enumerate(range(1, last, 10), start=1):
+            steps = range(start, start + 10)
+            both = [told(stage, points(chance, steps)) for stage in ("a", "b")]
+            record(database, job_id, token, batch, *both)
+            if chance.random() < 0.6:
+                hear()
+        if last == 40:
+            with database.write() as session:
+                Repository(session).release(
+                    job_id, token, Ending("preempted"), counted=False, retry_seconds=0.0
+                )
+    hear()
+    assert heard == {stage: [*range(1, 71)] for stage in ("a", "b")}

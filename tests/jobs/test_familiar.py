@@ -11,7 +11,7 @@ from specs import document
 from jobs.familiar import OWN, read_familiar
 from jobs.spec import LOOKED_THROUGH, JobSpec
 from jobs.submission import Submission
-from kdcore.catalog import METHODS
+from kdcore.catalog import METHODS, describe
 from kdcore.recipe import Recipe
 
 ALL_METHODS: list[Any] = [
@@ -102,7 +102,12 @@ class _Watched(JobSpec):
 
 @pytest.mark.parametrize("method", ALL_METHODS, ids=str)
 def test_no_check_of_a_recipe_looks_at_what_is_a_jobs_own(method: Any) -> None:
-    sent = document(method=method, student="plain_cnn", gates=["uplift.low > 0"])
+    name = method if isinstance(method, str) else method["name"]
+    bert = {"model": {"name": "huggingface_config", "config": {"model_type": "bert"}}}
+    networks: dict[str, Any] = {"student": "plain_cnn"}
+    if describe("methods", METHODS[name])["needs_tokens"]:
+        networks = {"teacher": bert, "student": bert, "data": "synthetic_text"}
+    sent = document(method=method, gates=["uplift.low > 0"], **networks)
     read = _Watched.model_validate({**sent, "seeds": [1, 2, 3]}, context=LOOKED_THROUGH)
     read.__dict__["seeds"] = _Count([1, 2, 3])
     validate: Any = read._makes_sense  # the checks, and nothing around them

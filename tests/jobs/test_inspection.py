@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
 from zips import plain
 
 from jobs.folder_store import FolderStore
@@ -43,6 +44,7 @@ GOOD = {
     "a.zip": plain(("a/one.png", b"x" * 50), ("b/two.png", b"y" * 50)),
     "a.safetensors": tensors(),
     "a.parquet": b"PAR1" + bytes(30) + b"\x0c\0\0\0PAR1",
+    "a.json": b'{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": [["a", "b"]]}}',
     "a.onnx": b"\x08\x0a\x12\x03ptq" + b"\x3a\x05graph" + b"\x42\x02\x10\x12",
 }
 
@@ -79,7 +81,7 @@ def looked_at(store: FolderStore, name: str, content: bytes) -> str:
     try:
         reception.write(content)
         received = reception.finish()
-        look_through(store, received, claimed, name)
+        look_through(store, received, kind, claimed, name)
     except ContentRefused as error:
         reception.abandon()
         return str(error)
@@ -98,6 +100,16 @@ def test_whatever_comes_is_taken_or_refused(tmp_path: Path, name: str) -> None:
             said.add(looked_at(store, name, spoiled(GOOD[name], draw)))
     assert len(said) > 1
     assert all(one.isprintable() for one in said), [one for one in said if not one.isprintable()]
+
+
+@pytest.mark.parametrize("kind", ["BPE", "Unigram", "WordLevel", "WordPiece"])
+def test_what_tokenizers_saves_is_taken(tmp_path: Path, kind: str) -> None:
+    made: Any = tokenizers.Tokenizer(getattr(tokenizers.models, kind)())
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    trainer = made.model.get_trainer()
+    trainer.special_tokens, trainer.show_progress = ["[UNK]", "[PAD]"], False
+    made.train_from_iterator(["the parcel is late", "the invoice is wrong"], trainer)
+    assert not looked_at(FolderStore(tmp_path), "a.json", made.to_str().encode())
 
 
 HEADERS = [

@@ -1,0 +1,100 @@
+"""Why a job waits: what a worker would find that looked for one now.
+
+The answer is for people, and may be another one a moment later: nothing is held while it is found.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, Literal, NamedTuple, cast
+
+from sqlalchemy import and_, func, or_, select, tuple_
+
+from jobs.journal import DUE, WAITING, Journal
+from jobs.moments import clock
+from jobs.states import ACTIVE, Status
+from jobs.tables import Job, Project, Worker
+
+Reason = Literal["no_worker", "later", "project_limit", "behind", "next"]
+
+MOST_COUNTED: Final = 1000
+"""Of the jobs that come before one; more are not told apart."""
+
+
+class Wait(NamedTuple):
+    """What a job waits for."""
+
+    reason: Reason
+    ahead: int
+    """Jobs of its project and queue that come before it, `MOST_COUNTED` at most."""
+    seconds: float | None
+    """Until it may be claimed, where it failed before and is to wait."""
+    told: str
+    """The reason, in a sentence."""
+
+
+class Waiting(Journal):
+    """What is asked of the queue."""
+
+    def wait_of(self, job_id: str, oldest: datetime) -> Wait | None:
+        """Return what a job waits for; None where it does not wait in the queue.
+
+        Workers that were not seen since `oldest` count as gone.
+
+        Raises:
+            JobNotFound: there is no such job.
+        """
+        job = self.get(job_id)
+        if job.status != Status.QUEUED:
+            return None
+        ahead = self._ahead(job)
+        now: datetime = self._session.scalars(select(clock())).one()
+        wait = (job.run_after - now).total_seconds()
+        workers = self._session.scalars(
+            select(Worker).where(Worker.seen_at >= oldest, Worker.draining_since.is_(None))
+        ).all()
+        fitting = [one for one in workers if _takes(one, job.queue, job.gpus)]
+        if not fitting:
+            return Wait("no_worker", ahead, None, _nobody(workers, job.queue, job.gpus))
+        if wait > 0:
+            told = f"It was tried before; the next attempt may begin in {max(wait, 1):.0f} s."
+            return Wait("later", ahead, wait, told)
+        if full := self._full(job.project):
+            told = f"Project {job.project} runs as many jobs as it may ({full})."
+            return Wait("project_limit", ahead, None, told)
+        if ahead:
+            many = f"{ahead} jobs" if ahead > 1 else "1 job"
+            more = " or more" if ahead == MOST_COUNTED else ""
+            come = "comes" if ahead == 1 else "come"
+            told = f"{many}{more} of its project {come} before it."
+            return Wait("behind", ahead, None, told)
+        slots = sum(one.slots for one in fitting)
+        takers = f"{slots} slot{'' if slots == 1 else 's'} may take it"
+        return Wait("next", 0, None, f"It is the next of its project; {takers} once there is room.")
+
+    def _ahead(self, job: Job) -> int:
+        earlier = tuple_(Job.run_after, Job.id) < tuple_(job.run_after, job.id)
+        before = or_(Job.priority > job.priority, and_(Job.priority == job.priority, earlier))
+        theirs = (Job.project == job.project, Job.queue == job.queue)
+        found = select(Job.id).where(WAITING, DUE, *theirs, before).limit(MOST_COUNTED)
+        return self._session.scalar(select(func.count()).select_from(found.subquery())) or 0
+
+    def _full(self, project: str) -> int | None:
+        """Return how many jobs a project runs, where these are as many as it may."""
+        most = self._session.scalar(select(Project.max_running).where(Project.name == project))
+        theirs = (Job.project == project, Job.status.in_(list(ACTIVE)))
+        running = self._session.scalar(select(func.count()).where(*theirs)) or 0
+        return running if most is not None and running >= most else None
+
+
+def _takes(worker: Worker, queue: str, gpus: int) -> bool:
+    about: dict[str, Any] = worker.about or {}
+    looks_into = cast("list[str] | None", about.get("queues"))  # older workers do not tell
+    return (looks_into is None or queue in looks_into) and len(about.get("gpus") or ()) >= gpus
+
+
+def _nobody(workers: Sequence[Worker], queue: str, gpus: int) -> str:
+    if not workers:
+        return "No worker is there; `python -m worker` starts one."
+    wanted = f"queue {queue}" + (f" with {gpus} GPU{'' if gpus == 1 else 's'}" if gpus else "")
+    here = f"{len(workers)} worker{' is' if len(workers) == 1 else 's are'} there"
+    return f"{here}, but none takes jobs of {wanted}."

@@ -16,13 +16,14 @@ from jobs.artifacts import ArtifactStore, Delivery
 from jobs.database import Database
 from jobs.endings import PAUSED, Ending, Failure
 from jobs.errors import ArtifactRefused, JobError, LeaseLost, StoreFull, StoreUnavailable
-from jobs.input_errors import InputDamaged, InputMissing
+from jobs.input_errors import HubRefused, HubUnreachable, InputDamaged, InputMissing
 from jobs.leases import Claim, Wish
 from jobs.logs import bind
 from jobs.repository import Repository
 from jobs.settings import Settings
 from jobs.states import Status
 from kdcore.cores import usable_cores
+from kdcore.errors import DataError
 from worker.child import TRAINER, BrokenStoryError, Child
 from worker.conclusion import (
     BROKEN_STORY,
@@ -34,13 +35,14 @@ from worker.conclusion import (
     conclude,
 )
 from worker.delivery import deliver, still_there
-from worker.furnishing import InVain, furnished
+from worker.furnishing import furnished
 from worker.heart import Heart
 from worker.keeper import Keeper
 from worker.patience import insist
 from worker.report import Report
 from worker.tracing import AttemptTrace
 from worker.trainer_log import TrainerLog
+from worker.verifying import InVain
 from worker.workdir import prepare_workdir
 
 TICK_SECONDS = 0.1
@@ -113,14 +115,19 @@ class _Attempt:
             workdir = prepare_workdir(
                 self._settings.work, claim.job_id, claim.attempt, claim.resume_from
             )
-            with furnished(claim, workdir, self._settings, self._store, self._is_in_vain) as inputs:
+            with furnished(
+                claim.inputs, workdir, self._settings, self._store, self._is_in_vain
+            ) as inputs:
                 code = self._train(workdir, inputs)
-        except (InputMissing, InputDamaged) as error:
+        except (InputMissing, InputDamaged, HubRefused, DataError) as error:
             failure = Failure(error.code, str(error), error.hint)
             self._settle(Status.FAILED, Ending(error.code, failure))
             return
         except StoreUnavailable as error:
             self._release(_failed(error), counted=False)
+            return
+        except HubUnreachable as error:
+            self._release(_failed(error), counted=True)
             return
         except InVain:
             # Whatever it was for: a release knows what the client wants.

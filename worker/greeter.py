@@ -57,7 +57,11 @@ class Greeter:
                 self._heed(mode)
 
     def _greet(self) -> DrainMode | None:
-        told = {**self._machine, "free_bytes": free_bytes(self._settings.data)}
+        told = {
+            **self._machine,
+            "queues": self._settings.queue_names,
+            "free_bytes": free_bytes(self._settings.data),
+        }
         with self._database.write() as session:
             mode = Repository(session).greet(self._worker_id, self._settings.slots, told)
         self._due = time.monotonic() + GREET_SECONDS

@@ -24,6 +24,9 @@ PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 600.0
 """Before another try where one after the other ends before it is ready."""
 _PR_SET_CHILD_SUBREAPER = 36
+_ONE_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""What keeps libraries that are loaded along from starting threads: pandas loads Arrow, if it is
+installed, and nothing can be forked beside a thread."""
 _MAX_ANSWER_BYTES = 32
 
 log = logging.getLogger(__name__)
@@ -113,7 +116,7 @@ class Keeper:
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,
                     cwd="/",
-                    env=bare_environment(),
+                    env={**_ONE_THREAD, **bare_environment()},
                 )
             served = bool(ours.recv(_MAX_ANSWER_BYTES))
             if served:

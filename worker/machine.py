@@ -12,6 +12,12 @@ from kdcore.cores import usable_cores
 
 FLOORS: Final = {"torch": (2, 10), "onnx": (1, 21)}
 """Below these, files that users bring could run code (CVE-2026-24747, CVE-2026-27489)."""
+EXTRAS: Final = {
+    "vision": ("timm", "torchvision"),
+    "hub": ("transformers", "tokenizers"),
+    "data": ("pyarrow",),
+}
+"""The package's extras that specs may need, by what each brings."""
 _TOLD: Final = ("torch", "onnx", "onnxruntime", "safetensors")
 _LISTED_SECONDS: Final = 10.0
 _MOST_GPUS: Final = 64
@@ -23,6 +29,7 @@ def about() -> dict[str, Any]:
         "version": found("stillhouse-server"),
         "python": platform.python_version(),
         "packages": {name: found(name) for name in _TOLD},
+        "extras": [extra for extra, brings in EXTRAS.items() if all(map(found, brings))],
         "gpus": gpus(),
         "cores": usable_cores(),
     }

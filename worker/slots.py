@@ -17,6 +17,7 @@ from jobs.logs import bind
 from jobs.repository import Repository
 from jobs.settings import Settings
 from worker.attempt import Supervisor
+from worker.stay import Stay
 
 AWAY_SECONDS = 2.0
 
@@ -32,6 +33,7 @@ class Slots:
         database: Database,
         supervisor: Supervisor,
         start: Callable[[Callable[[], None]], object],
+        stay: Stay,
     ) -> None:
         """Run attempts through `start`, which calls its argument in a thread of its own."""
         self.worker_id = new_process_id()
@@ -39,6 +41,7 @@ class Slots:
         self._database = database
         self._supervisor = supervisor
         self._start = start
+        self._stay = stay
         self._free = threading.Semaphore(settings.slots)
         self._bell = threading.Event()
         self._leaving = threading.Event()
@@ -55,7 +58,8 @@ class Slots:
             self.ring()
 
     def run(self) -> None:
-        """Take jobs until the worker drains; then wait for the attempts that are running."""
+        """Take jobs until the worker drains or its stay is over; then wait for those that run."""
+        self._stay.begin()
         while not self._ends():
             wait = self._settings.poll_seconds
             try:
@@ -68,13 +72,17 @@ class Slots:
                 # A worker that takes no more jobs would be noticed only when they are stuck.
                 log.exception("could not start a job")
                 wait = AWAY_SECONDS
-            self._bell.wait(wait)
+            self._bell.wait(min(wait, max(self._stay.idle_seconds_left(), 0.0)))
             self._bell.clear()
         for _ in range(self._settings.slots):
             self._free.acquire()
 
     def _ends(self) -> bool:
-        return self._leaving.is_set() or self._supervisor.draining.is_set()
+        ends = self._leaving.is_set() or self._supervisor.draining.is_set()
+        if not ends and self._stay.is_over():
+            self._leaving.set()
+            ends = True
+        return ends
 
     def _take_one(self) -> bool:
         """Claim a job if a slot is free and a job waits; tell whether to look for another one."""
@@ -90,6 +98,7 @@ class Slots:
                     gpus=MANY_GPUS if self._settings.gpus is None else self._settings.gpus,
                 )
             if claim is not None:
+                self._stay.take_job()
                 # What was claimed and cannot be started is freed when its lease is over.
                 self._start(partial(self._run, claim))
                 begun = True
@@ -101,7 +110,8 @@ class Slots:
     def _run(self, claim: Claim) -> None:
         bind(worker=self.worker_id)
         try:
-            self._supervisor.run(claim)
+            with self._stay.at_work():
+                self._supervisor.run(claim)
         finally:
             self._free.release()
             # The next job need not wait for a poll.

@@ -31,9 +31,11 @@ from jobs.sweeper import Sweeper
 from worker.attempt import Supervisor
 from worker.collector import Collector
 from worker.greeter import Greeter
+from worker.inspecting import Inspecting
 from worker.keeper import Keeper
 from worker.machine import too_old
 from worker.slots import Slots
+from worker.stay import Stay
 
 LISTEN_SECONDS = 0.1
 
@@ -45,7 +47,7 @@ _setup_logging = cast("Any", setup_logging)
 
 
 class EngineRoom:
-    """Everything that one worker process runs beside Celery: slots, sweepers, greeting."""
+    """Everything that one worker process runs beside Celery: slots, inspections, sweepers."""
 
     def __init__(self, settings: Settings, database: Database, store: ArtifactStore) -> None:
         """Prepare the room; nothing runs before `open`."""
@@ -59,10 +61,13 @@ class EngineRoom:
         self._keeper = Keeper() if settings.warm and sys.platform == "linux" else None
         self._doorbell: Doorbell | None = None
         self._slots: Slots | None = None
+        self._stay = Stay(settings)
+        self._inspecting = Inspecting(settings, database, store, self.draining, self._stay)
         self._threads: list[threading.Thread] = []
 
     def wake(self) -> None:
-        """Look for a job now."""
+        """Look for a job, and for an inspection, now."""
+        self._inspecting.ring()
         if self._slots is not None:
             self._slots.ring()
 
@@ -71,12 +76,13 @@ class EngineRoom:
         supervisor = Supervisor(
             self.settings, self._database, self._store, self.draining, keeper=self._keeper
         )
-        slots = self._slots = Slots(self.settings, self._database, supervisor, start)
+        slots = self._slots = Slots(self.settings, self._database, supervisor, start, self._stay)
         sweeper = Sweeper(self.settings, self._database, self._bell)
         collector = Collector(self.settings, self._database, self._store)
         greeter = Greeter(self.settings, self._database, slots.worker_id, self._heed)
         for name, run in (
             ("slots", lambda: self._work(slots)),
+            ("inspecting", self._inspecting.run),
             ("sweeper", lambda: sweeper.run(self.draining)),
             ("collector", lambda: collector.run(self.draining)),
             ("greeter", lambda: greeter.run(self._over)),
@@ -143,7 +149,7 @@ class EngineRoom:
     def _end(self) -> None:
         """End as at SIGTERM, which is the one way in which a worker ends."""
         if not self.draining.is_set():
-            log.info("drained, or told to save: this worker ends")
+            log.info("this worker ends: it is drained, told to save, or its stay is over")
             os.kill(os.getpid(), signal.SIGTERM)
 
 

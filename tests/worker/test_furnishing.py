@@ -19,8 +19,9 @@ from jobs.repository import Repository
 from jobs.spec import JobSpec
 from jobs.stores import open_store
 from jobs.submission import Submission
-from worker.furnishing import InVain, furnished
+from worker.furnishing import furnished
 from worker.input_cache import InputCache
+from worker.verifying import InVain
 
 pytestmark = [
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
@@ -131,11 +132,11 @@ def test_what_a_dead_attempt_left_is_replaced(bench: Bench, data_id: str, tmp_pa
     stale = tmp_path / "inputs" / PATH
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"spoiled")
-    with furnished(claim, tmp_path, bench.settings, store, lambda: False) as inputs:
+    with furnished(claim.inputs, tmp_path, bench.settings, store, lambda: False) as inputs:
         assert (inputs / PATH).read_bytes() == CONTENT
     with (
         pytest.raises(InVain),
-        furnished(claim, tmp_path, bench.settings, store, lambda: True),
+        furnished(claim.inputs, tmp_path, bench.settings, store, lambda: True),
     ):
         pytest.fail("nobody wants it any more")
     assert list(tmp_path.glob("inputs*")) == []

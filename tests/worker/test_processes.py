@@ -235,6 +235,26 @@ def test_a_link_to_the_broker_that_swallows_everything_stops_no_job_and_heals(
         assert terminate(worker) == 0
 
 
+@on_sqlite
+def test_a_link_to_the_broker_that_dies_under_a_bell_leaves_nobody_deaf(
+    house: House, mortal_redis: Redis
+) -> None:
+    bell = Bell(house.settings.model_copy(update={"broker_url": mortal_redis.url}))
+    with FaultProxy(("127.0.0.1", mortal_redis.port)) as link:
+        worker = house.start(broker_url=f"redis://127.0.0.1:{link.port}/0", poll_seconds=2.0)
+        wait_until(lambda: "ready" in house.log(worker))
+        link.swallow_from = b"ZREM"  # the acknowledgement of the bell
+        assert bell.ring("job_1")
+        wait_until(lambda: link.swallow_from is None)
+        wait_until(lambda: "Couldn't ack" in house.log(worker), seconds=60)
+        link.heal()
+        with redis.Redis.from_url(mortal_redis.url) as client:
+            assert bell.ring("job_2")
+            wait_until(lambda: client.llen(QUEUE) == 0, seconds=60)
+        assert terminate(worker) == 0
+    bell.close()
+
+
 @on_postgresql
 def test_a_sweeper_alone_frees_the_job_of_a_dead_worker(house: House) -> None:
     job_id = house.submit(ring=False)

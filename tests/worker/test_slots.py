@@ -10,6 +10,7 @@ from waiting import wait_until
 from jobs.stores import open_store
 from worker.attempt import Supervisor
 from worker.slots import Slots
+from worker.stay import Stay
 
 pytestmark = [
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
@@ -32,7 +33,7 @@ def test_a_job_that_could_not_be_started_takes_no_slot_with_it(
             raise RuntimeError("can't start new thread")
 
     unlucky, lucky = bench.submit(), bench.submit()
-    slots = Slots(settings, bench.database, supervisor, start)
+    slots = Slots(settings, bench.database, supervisor, start, Stay(settings))
     thread = threading.Thread(target=slots.run)
     thread.start()
     try:

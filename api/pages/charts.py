@@ -14,8 +14,10 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
+from api.pages.scales import nice
 from api.views import stage_role
 from jobs.metrics import STEP, Series
+from kdcore.tasks import TASKS
 
 WIDTH: Final = 460
 HEIGHT: Final = 250
@@ -36,6 +38,8 @@ ROLES: Final = {
 }
 """Every role that a stage can have, in the order of legends."""
 
+SCORES: Final = sorted({f"validation/{task.metric}" for task in TASKS.values()})
+"""Names of the curves of scores, whatever is asked."""
 Point = tuple[float, float]
 
 
@@ -51,6 +55,8 @@ class Curve:
     seeds: int
     trainings: int
     """More than the seeds where several networks have the role, such as a chain of assistants."""
+    name: str
+    """What a legend calls it."""
 
 
 def curves(stages: Mapping[str, Series], key: str) -> list[Curve]:
@@ -80,7 +86,7 @@ def _merge(role: str, trainings: list[list[Point]], seeds: int) -> Curve:
     last = max(points[-1][0] for points in trainings)
     widest = max(len(points) for points in trainings)
     bins = min(_BINS, widest)
-    curve = Curve(role, [], [], [], [], seeds, len(trainings))
+    curve = Curve(role, [], [], [], [], seeds, len(trainings), ROLES[role])
     width = (last or 1.0) / bins
     filled: list[dict[int, tuple[float, float]]] = []
     for points in trainings:
@@ -130,15 +136,7 @@ class Scale:
                 math.ceil(math.log10(self.low)), math.floor(math.log10(self.high)) + 1
             )
             return [10.0**exponent for exponent in exponents]
-        return _nice(self.low, self.high, 5)
-
-
-def _nice(low: float, high: float, wanted: int) -> list[float]:
-    rough = (high - low) / wanted
-    magnitude = 10 ** math.floor(math.log10(rough))
-    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough)
-    first = math.ceil(low / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+        return nice(self.low, self.high, 5)
 
 
 def _share_scale(lines: Sequence[Curve], level: float | None) -> Scale:
@@ -189,7 +187,7 @@ def _chart(
         label = f"{100 * tick:.4g} %" if share else f"{tick:.4g}"
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="end" x="{_LEFT - 6}" y="{y + 4:.1f}">{label}</text>')
-    for tick in _nice(0.0, last, 4):
+    for tick in nice(0.0, last, 4):
         x = across(tick)
         parts.append(f'<text class="mid" x="{x:.1f}" y="{HEIGHT - 18}">{tick:,.0f}</text>')
     parts.append(f'<text class="mid" x="{_LEFT + plot / 2}" y="{HEIGHT - 3}">step</text>')
@@ -208,9 +206,9 @@ def _chart(
         parts += _line(line, scale, across)
     parts.append("</g>")
     described = "; ".join(
-        f"{ROLES[line.role]} ends at {100 * line.means[-1]:.1f} %"
+        f"{line.name} ends at {100 * line.means[-1]:.1f} %"
         if share
-        else f"{ROLES[line.role]} ends at {line.means[-1]:.3g}"
+        else f"{line.name} ends at {line.means[-1]:.3g}"
         for line in lines
     )
     attributes = (
@@ -234,8 +232,9 @@ def _line(line: Curve, scale: Scale, across: Callable[[float], float]) -> list[s
         parts.append(f'<circle class="dot {role}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>')
     else:
         values = ",".join(f"{value:.4g}" for value in line.means)
+        name = escape(line.name)
         parts.append(
-            f'<polyline class="line {role}" points="{_path(middle)}" data-name="{ROLES[role]}"'
+            f'<polyline class="line {role}" points="{_path(middle)}" data-name="{name}"'
             f' data-values="{values}"/>'
         )
     return parts

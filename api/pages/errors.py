@@ -8,15 +8,14 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
 from api.answers import NO_STORE
-from api.pages.site import TEMPLATES
+from api.pages.paths import is_page
+from api.pages.rendering import TEMPLATES
 from api.problems import Problem, request_id_of
 
 
 def page_of(request: Request, problem: Problem) -> Response | None:
     """Return the page that tells a problem; None where the client is a program."""
-    path = request.url.path
-    is_page = path == "/" or path.startswith("/jobs/")
-    if not is_page or "text/html" not in request.headers.get("accept", ""):
+    if not is_page(request.url.path, request.headers):
         return None
     text = TEMPLATES.get_template("problem.html").render(
         caller=request.scope["state"].get("caller"),

@@ -19,14 +19,14 @@ from api.bodies import read_body
 from api.callers import COOKIE, author_of
 from api.dependencies import House, OpenHouse
 from api.locks import Fitting
-from api.pages.site import TEMPLATES
+from api.pages.rendering import TEMPLATES
 from jobs.audit import Author
 from jobs.repository import Repository
 
 router = APIRouter(include_in_schema=False)
 
 SESSION_DAYS: Final = 1
-_PATH: Final = re.compile(r"/(?:jobs/[A-Za-z0-9_]{1,64})?")
+_PATH: Final = re.compile(r"/(?:[a-z]{1,20}(?:/[A-Za-z0-9_]{1,64})?)?")
 Next = Annotated[str, Query(max_length=500)]
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
+
+import yaml
+from markupsafe import Markup, escape
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -95,8 +99,31 @@ def number(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.4g}"
 
 
+def prose(text: str) -> Markup:
+    """Return text with code between backticks as code, and arXiv's ids as links."""
+    parts = re.split(r"`([^`]*)`", text)
+    marked = (
+        Markup("<code>{}</code>").format(part) if place % 2 else _with_papers(part)
+        for place, part in enumerate(parts)
+    )
+    return Markup("").join(marked)
+
+
+def _with_papers(text: str) -> Markup:
+    link = r'<a href="https://arxiv.org/abs/\1" rel="noreferrer">\g<0></a>'
+    return Markup(re.sub(r"arXiv:(\d{4}\.\d{4,5})", link, str(escape(text))))  # noqa: S704  # escaped
+
+
+def in_yaml(document: object) -> str:
+    """Return a document in YAML, small parts on one line."""
+    return yaml.safe_dump(document, sort_keys=False, default_flow_style=None, allow_unicode=True)
+
+
 FILTERS: Final[dict[str, Any]] = {
     function.__name__: function
-    for function in (age, between, clock, count, duration, moment, number, percent, points, size)
-}
+    for function in (
+        *(age, between, clock, count, duration, moment),
+        *(number, percent, points, prose, size),
+    )
+} | {"yaml": in_yaml}
 """What templates may use, by name."""

@@ -1,9 +1,8 @@
-// Keeps a page live: when something has happened, the same page is asked for again, and the parts that
-// changed (marked `data-live`) are put in place. The server draws everything; nothing is built here.
+// Keeps a page live: the parts of it (marked `data-live`) that have changed are put in place. A job's page is
+// told of them, any other asks for itself again. The server draws everything; nothing is built here.
 "use strict";
 
-const BOARD_MS = 2000;
-const JOB_MS = 1000;
+const AGAIN_MS = 3000;
 
 async function refresh() {
   const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
@@ -17,52 +16,79 @@ async function refresh() {
 }
 
 function swap(part, next) {
+  const was = part === document.activeElement;
   const focused = part.contains(document.activeElement) ? key(document.activeElement) : null;
   const open = [...part.querySelectorAll("details[open]")].map((details) => details.id);
+  const ticked = [...part.querySelectorAll("input:checked")].map((input) => input.id);
   const seen = next.outerHTML;
   const placed = document.importNode(next, true);
   part.replaceWith(placed);
   placed.dataset.seen = seen;
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-  if (focused) [...placed.querySelectorAll("a, button")].find((element) => key(element) === focused)?.focus();
+  for (const id of ticked) if (document.getElementById(id)) document.getElementById(id).checked = true;
+  tellOrigin(placed);
+  if (was) placed.focus();
+  if (focused) [...placed.querySelectorAll("a, button, input")].find((element) => key(element) === focused)?.focus();
 }
 
 function key(element) {
   return element.id || element.getAttribute("href") || "";
 }
 
-function board() {
+function poll(milliseconds) {
   const tick = async () => {
     try {
       if (!document.hidden) await refresh();
     } catch { /* the server is away; the next tick asks again */ }
-    setTimeout(tick, BOARD_MS);
+    setTimeout(tick, milliseconds);
   };
-  setTimeout(tick, BOARD_MS);
+  setTimeout(tick, milliseconds);
   document.addEventListener("visibilitychange", () => document.hidden || refresh().catch(() => {}));
 }
 
-function job(body) {
-  if (body.hasAttribute("data-ended")) return;
+// A job's page is not asked for again: the server tells which parts have changed, and what was measured.
+function follow(stream) {
+  let source;
   let waiting = false;
-  let last = 0;
+  // Earlier events are long, and not told: who has them open asks for them, every few seconds at most.
   const soon = () => {
     if (waiting) return;
     waiting = true;
-    setTimeout(async () => {
-      waiting = false;
-      last = Date.now();
-      try {
-        await refresh();
-      } catch { /* the stream comes back, and with it the next refresh */ }
-    }, Math.max(0, last + JOB_MS - Date.now()));
+    setTimeout(() => refresh().catch(() => {}).finally(() => { waiting = false; }), AGAIN_MS);
   };
-  const source = new EventSource(`${body.dataset.events}?after=${body.dataset.after}`);
-  for (const type of body.dataset.types.split(" ")) source.addEventListener(type, soon);
-  source.addEventListener("end", () => {
-    source.close();
-    soon();
+  document.addEventListener("click", (event) => {
+    if (event.target instanceof Element && event.target.closest("#earlier > summary")) refresh().catch(() => {});
   });
+  const listen = () => {
+    source = new EventSource(stream);
+    source.addEventListener("parts", (event) => {
+      for (const [id, text] of Object.entries(JSON.parse(event.data))) {
+        const part = document.getElementById(id);
+        const next = new DOMParser().parseFromString(text, "text/html").getElementById(id);
+        if (part && next && next.outerHTML !== part.dataset.seen) swap(part, next);
+      }
+      if (document.getElementById("earlier")?.open) soon();
+    });
+    source.addEventListener("points", (event) => {
+      document.dispatchEvent(new CustomEvent("stillhouse:points", { detail: JSON.parse(event.data) }));
+    });
+    source.addEventListener("end", () => {
+      source.close();
+      ended();
+    });
+    // A link that was cut comes back by itself; one that was refused does not: the job has ended, or somebody
+    // in between (a proxy's 502, a 429) says no for now.
+    source.addEventListener("error", async () => {
+      if (source.readyState === EventSource.CLOSED && !(await ended())) setTimeout(listen, AGAIN_MS);
+    });
+  };
+  const ended = async () => {
+    const fresh = await refresh().catch(() => null);
+    if (!fresh || fresh.body.hasAttribute("data-stream")) return false;
+    document.dispatchEvent(new CustomEvent("stillhouse:ended", { detail: fresh }));
+    return true;
+  };
+  listen();
 }
 
 // The value of every line under the pointer, read off the drawing itself.
@@ -82,6 +108,11 @@ document.addEventListener("pointermove", (event) => {
   chart.parentElement.querySelector(".reading").textContent = readings.join(" · ");
 });
 
-for (const place of document.querySelectorAll("[data-origin]")) place.textContent = location.origin;
-if (document.body.dataset.page === "board") board();
-if (document.body.dataset.page === "job") job(document.body);
+// Commands name this server as the browser knows it.
+function tellOrigin(part) {
+  for (const place of part.querySelectorAll("[data-origin]")) place.textContent = location.origin;
+}
+
+tellOrigin(document);
+if (document.body.dataset.poll) poll(Number(document.body.dataset.poll));
+if (document.body.dataset.stream) follow(document.body.dataset.stream);

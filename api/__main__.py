@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from api.app import create_app
 from api.dependencies import House
 from jobs.database import UNREACHABLE
-from jobs.errors import SchemaOutOfDate, StoreMisconfigured
+from jobs.errors import MlflowMissing, SchemaOutOfDate, StoreMisconfigured
 from jobs.logs import set_up_logging
 from jobs.secrecy import hide_environment
 from jobs.settings import Settings
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         app = create_app(settings)
         house: House = app.state.house
         house.open()
-    except (SchemaOutOfDate, StoreMisconfigured) as error:
+    except (MlflowMissing, SchemaOutOfDate, StoreMisconfigured) as error:
         return _fail(f"{error}: {error.hint}")
     except UNREACHABLE as error:
         return _fail(f"the database does not answer: {type(error).__name__}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+import json
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI, Request
@@ -11,15 +12,14 @@ from fastapi.openapi.utils import get_openapi
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from api import VERSION
+from api import VERSION, messages
 from api.checks import known_parameters
 from api.dependencies import House
 from api.doorman import Doorman
 from api.guard import Guard
 from api.pages.errors import page_of
-from api.pages.login import router as login
+from api.pages.rendering import static_files
 from api.pages.site import router as pages
-from api.pages.site import static_files
 from api.problems import HANDLED, answer, problem_of, request_id_of
 from api.refusals import declare_refusals
 from api.routes import (
@@ -27,20 +27,28 @@ from api.routes import (
     audit,
     catalog,
     clone,
+    compare,
     estimate,
     events,
+    files,
+    fine_tuning,
     health,
     inputs,
+    inspections,
     jobs,
     keys,
     logs,
     metrics,
+    mlflow,
     projects,
     report,
+    sweeps,
     teacher_caches,
     upkeep,
     uploads,
     verbs,
+    waiting,
+    webhooks,
     workers,
 )
 from api.shortcut import Shortcut
@@ -53,12 +61,14 @@ Knowledge distillation as a service: post a spec, watch it, download a student t
 Every refusal is an `application/problem+json` body (RFC 9457) with a stable `code`, a `request_id`,
 and for wrong fields JSON pointers with what was found and what was expected.
 """
+_REFERENCE: Final = "#/components/schemas/{model}"
 _KEY_SCHEME: Final = {
     "type": "http",
     "scheme": "bearer",
     "description": "An API key, `shk_…`; asked for once there is one.",
 }
 _ROUTERS: Final = (
+    inspections,
     estimate,
     jobs,
     verbs,
@@ -67,10 +77,17 @@ _ROUTERS: Final = (
     events,
     metrics,
     logs,
+    waiting,
     artifacts,
     report,
+    mlflow,
+    compare,
+    sweeps,
+    webhooks,
     inputs,
     uploads,
+    fine_tuning,
+    files,
     catalog,
     teacher_caches,
     keys,
@@ -113,7 +130,6 @@ def create_app(settings: Settings) -> FastAPI:
     for area in _ROUTERS:
         app.include_router(area.router, dependencies=[Depends(known_parameters)])
     app.include_router(pages)
-    app.include_router(login)
     app.mount("/static", static_files(), name="static")
     app.add_middleware(Shortcut, house=house)
     app.add_middleware(Doorman, settings=settings, locks=house.locks)
@@ -134,16 +150,35 @@ async def _nobody(_: Request, __: Exception) -> Response:
     return Response(status_code=400)
 
 
+def spec_schemas(taken: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schemas of a spec and its parts; one whose name is `taken` bears another name.
+
+    A part is named after its class, and a plug-in's class may be called as it likes.
+    """
+    spec = JobSpec.model_json_schema(ref_template=_REFERENCE)
+    parts: dict[str, Any] = {**spec.pop("$defs", {}), "JobSpec": spec}
+    text = json.dumps(parts)
+    for name, part in parts.items():
+        if taken.get(name, part) != part:
+            old, new = (json.dumps(_REFERENCE.format(model=one)) for one in (name, f"Spec{name}"))
+            text = text.replace(old, new)
+    return {
+        f"Spec{name}" if taken.get(name, parts[name]) != parts[name] else name: part
+        for name, part in json.loads(text).items()
+    }
+
+
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document; the spec's schema joins it, since its route reads raw bodies."""
     if app.openapi_schema is None:
         document = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            webhooks=messages.router.routes,
         )
-        reference = "#/components/schemas/{model}"
-        spec = JobSpec.model_json_schema(ref_template=reference)
-        parts: dict[str, Any] = spec.pop("$defs", {})
-        document["components"]["schemas"] |= {**parts, "JobSpec": spec}
+        document["components"]["schemas"] |= spec_schemas(document["components"]["schemas"])
         document["components"]["securitySchemes"] = {"key": _KEY_SCHEME}
         document["security"] = [{"key": []}, {}]  # nothing, while the house asks for no key
         declare_refusals(document)

@@ -20,6 +20,8 @@ from jobs.spec import JobSpec
 from kdcore.validation import FieldProblem, explain
 
 _LABEL: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._/-]{0,62})(?:=(.{0,256}))?", re.DOTALL)
+DEEP: Final = "deepObject"
+"""OpenAPI's word for a query parameter with parts, `name[part]=value`."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -97,9 +99,10 @@ async def known_parameters(request: Request) -> None:
     if not isinstance(route, APIRoute) or not request.query_params:
         return
     known = [field.alias for field in route.dependant.query_params]
+    deep = _deep(route)
     for name, value in request.query_params.multi_items():
         shown = name[:80].replace("\0", "\ufffd")
-        if name not in known:
+        if name not in known and name.partition("[")[0] not in deep:
             near = difflib.get_close_matches(shown, known, n=1, cutoff=0.5)
             raise fault(
                 "unknown_parameter",
@@ -113,6 +116,12 @@ async def known_parameters(request: Request) -> None:
                 f"query parameter {shown}: found a NUL character; expected text without it",
                 parameter=shown,
             )
+
+
+def _deep(route: APIRoute) -> set[str]:
+    """Return the names of a route's parameters that have parts."""
+    parameters: list[dict[str, Any]] = (route.openapi_extra or {}).get("parameters", [])
+    return {one["name"] for one in parameters if one.get("style") == DEEP}
 
 
 def body_schema(model: type[BaseModel], *, required: bool = False) -> dict[str, Any]:

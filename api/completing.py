@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.answers import send
 from api.dependencies import Visit
 from api.inputs import input_of
-from api.keeping import PREFIXES, keep, place_of
+from api.keeping import PREFIXES, place_of, take, told
 from jobs import tables
 from jobs.assembly import PartDamaged, assemble
 from jobs.formats import InputKind, format_of
@@ -50,7 +50,8 @@ def complete(visit: Visit, upload_id: str) -> Response:
     )
     try:
         received = assemble(visit.store, reception, parts, claimed.media_type)
-        return keep(visit, kind, upload.name, input_id, received, upload)
+        row, is_new = take(visit, kind, upload.name, input_id, received, upload)
+        return told(row, is_new=is_new)
     except PartDamaged as error:
         with visit.changing() as repository:
             upload = repository.upload(upload_id)

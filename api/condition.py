@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from api.schemas import Body
+from jobs import tables
 
 
 class Worker(Body):
@@ -50,3 +51,19 @@ class Health(Body):
     version: str
     """Of the server."""
     checks: list[Check] = []
+
+
+def worker_of(row: tables.Worker, oldest: datetime) -> Worker:
+    """Return what is told of a worker; one that was seen since `oldest` is alive."""
+    return Worker.model_validate(
+        {
+            "id": row.id,
+            "started_at": row.started_at,
+            "seen_at": row.seen_at,
+            "slots": row.slots,
+            "alive": row.seen_at >= oldest,
+            "draining": row.drain_mode,
+            "draining_since": row.draining_since,
+            "about": row.about,
+        }
+    )

@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Path, Request
 
@@ -17,6 +17,8 @@ from api.callers import Caller, caller_of
 from api.exposition import Census, Meters
 from api.locks import Locks
 from api.readiness import Readiness
+from api.remembering import Drawings
+from api.screens import Screens
 from api.streams import PAGE_EVENTS, Look, Watchtower
 from jobs import tables
 from jobs.batches import Batches
@@ -26,8 +28,12 @@ from jobs.ids import JOB_ID
 from jobs.intake import store_all
 from jobs.keyed import Glance, JobRow, rows_of
 from jobs.keys import Scope
+from jobs.messenger import Messenger
+from jobs.mirror import Mirror
+from jobs.mlflow_client import open_mlflow
 from jobs.queue import Bell
 from jobs.repository import Repository
+from jobs.rounds import Rounds
 from jobs.settings import Settings
 from jobs.spec import JobSpec
 from jobs.stores import open_store, prepare_store
@@ -36,6 +42,8 @@ from jobs.sweeper import SweeperThread
 from kdcore.teacher_cache.shelf import Shelf
 
 log = logging.getLogger(__name__)
+
+_MOST_DRAWINGS: Final = 2000
 
 
 class House:
@@ -52,7 +60,10 @@ class House:
         self.bell = Bell(settings)
         self.meters = Meters(self._census)
         self.tower = Watchtower(self._look, self.meters.streams)
+        self.screens = Screens(self.tower, self.meters.streams)
         self.locks = Locks(lambda: self.database)
+        self.drawings = Drawings(_MOST_DRAWINGS)
+        self._rounds: list[Rounds] = []
         self._database: Database | None = None
 
     def open(self) -> None:
@@ -61,8 +72,10 @@ class House:
         Raises:
             StoreMisconfigured: the artifact store could never take a file.
             SchemaOutOfDate: the schema is another one, and bringing it up to date is not ours.
+            MlflowMissing: jobs are to be mirrored, and the client of MLflow is not installed.
         """
         if self._database is None:
+            mlflow = open_mlflow(self.settings)
             prepare_store(self.store)
             database = open_database(self.settings)
             self._database = database
@@ -71,12 +84,20 @@ class House:
             self._intake = Batches[Submission, JobRow]("intake", partial(store_all, database))
             self.readiness = Readiness(self.settings, database, self.store, self.bell)
             self._sweeper = SweeperThread(self.settings, database, self.bell)
+            if self.settings.webhooks:
+                self._rounds.append(Messenger(self.settings, database))
+            if mlflow is not None:
+                self._rounds.append(Mirror(self.settings, database, self.store, mlflow))
+            for one in self._rounds:
+                one.start()
 
     def close(self) -> None:
         """End the streams and let go of everything."""
         self.tower.shut_down()
         if self._database is not None:
             self._sweeper.close()
+            while self._rounds:
+                self._rounds.pop().close()
             self._intake.close()
             self._rows.close()
             self._glance.close()
@@ -148,6 +169,8 @@ class House:
                     slots=sum(at_work),
                     swept_at=last.at.timestamp() if last else None,
                     tallies=repository.tallies(),
+                    webhooks_pending=repository.pending_deliveries(),
+                    mirrored=repository.mirrored() if self.settings.mlflow_url else None,
                     teacher_cache_bytes=sum(cache.size() for cache in shelf.caches()),
                     teacher_cache_budget=shelf.budget_bytes,
                 )
@@ -167,6 +190,7 @@ class Visit:
         self.bell = house.bell
         self.meters = house.meters
         self.tower = house.tower
+        self.screens = house.screens
 
     @contextmanager
     def reading(self) -> Generator[Repository]:

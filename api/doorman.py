@@ -19,6 +19,7 @@ from starlette.types import Scope as AsgiScope
 from api.callers import COOKIE, Caller, author_of
 from api.locks import Locks
 from api.pace import Pace
+from api.pages.paths import is_page
 from api.problems import Problem
 from jobs.keys import Scope
 from jobs.projects import PROJECT_NAME
@@ -49,7 +50,7 @@ class Doorman:
             headers = Headers(scope=scope)
             caller = await self._caller(scope, headers)
             if caller is None:
-                if not _is_page(path, headers):
+                if not is_page(path, headers):
                     raise _key_wanted("found no key; expected one")
                 here = RedirectResponse(f"/login?next={quote(path)}", 303)
                 await here(scope, receive, send)
@@ -107,11 +108,6 @@ def _shown(headers: Headers) -> tuple[str | None, bool]:
         return (key.strip() if kind.lower() == "bearer" else ""), False
     session = cookie_parser(headers.get("cookie", "")).get(COOKIE)
     return session or None, True
-
-
-def _is_page(path: str, headers: Headers) -> bool:
-    is_page = path == "/" or path.startswith("/jobs/")
-    return is_page and "text/html" in headers.get("accept", "")
 
 
 def _key_wanted(found: str) -> Problem:

@@ -19,6 +19,9 @@ from api.problems import Problem
 from api.stored_file import CHUNK_BYTES, StoredFile
 from jobs.artifacts import Content
 
+CAGE: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+"""Content-Security-Policy of a page made of others' words: it may do nothing here, even if somebody
+had written into it."""
 _RANGE: Final = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})[ \t]*", re.IGNORECASE)
 _ZIP64_BYTES: Final = 1 << 31
 

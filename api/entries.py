@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, JsonValue
 
 from api.schemas import Body
+from kdcore.catalog import AXES, describe
 
 
 class Joining(Body):
@@ -52,6 +54,8 @@ class CatalogueEntry(Body):
     defaults: dict[str, JsonValue]
     json_schema: Annotated[dict[str, Any], Field(alias="schema")]
     """JSON Schema of the options."""
+    plugin: str | None = None
+    """Name and version of the package that it is from, where it is not ours."""
     axes: dict[str, JsonValue] | None = None
     """What a method writes into a recipe by default."""
     by_pair: list[PairValue] | None = None
@@ -72,6 +76,8 @@ class CatalogueEntry(Body):
     """An objective is reached by the temperature."""
     couples_samples: bool | None = None
     """Samples of a batch are compared with each other."""
+    needs_tokens: bool | None = None
+    """Layers of transformers are compared, as text encoders have them."""
     smallest_batch: int | None = None
     """The fewest samples that it says something about."""
     changes_student: bool | None = None
@@ -84,3 +90,12 @@ class CatalogueEntry(Body):
     """Sizes of an architecture that a name stands for."""
     stages: dict[str, list[int]] | None = None
     """An architecture's stages, and the shape of what each gives for an image of 3x32x32."""
+
+
+@functools.cache
+def catalogue(axis: str) -> dict[str, CatalogueEntry]:
+    """Return the entries of an axis, by name."""
+    return {
+        name: CatalogueEntry.model_validate(describe(axis, entry))
+        for name, entry in sorted(AXES[axis].items())
+    }

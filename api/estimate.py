@@ -14,6 +14,8 @@ class NetworkSize(Body):
     """JSON pointer to the part of the spec that describes it."""
     parameters: int | None
     """None where only a worker can know, which reads the data and builds it."""
+    flops: int | None = None
+    """Operations for one sample, two for each multiply-add; none as above."""
 
 
 class Seconds(Body):

@@ -31,7 +31,8 @@ from starlette.types import Scope
 
 from api import VERSION
 from jobs.endings import REASONS
-from jobs.tallies import ATTEMPT, BOUNDS, QUEUE_WAIT, Tallied, Tallies
+from jobs.mlflow_runs import Mirrored
+from jobs.tallies import ATTEMPT, BOUNDS, QUEUE_WAIT, WEBHOOK, Tallied, Tallies
 
 # A second series beside each of ours, for Prometheus' memory alone, that nobody asks for.
 disable_created_metrics()
@@ -54,6 +55,10 @@ class Census:
     swept_at: float | None
     """When a sweeper was last through, in seconds since 1970."""
     tallies: Tallies
+    webhooks_pending: int
+    """Messages that have not come through yet."""
+    mirrored: Mirrored | None
+    """How far jobs are mirrored in MLflow, where this server does so."""
     teacher_cache_bytes: int
     teacher_cache_budget: int
 
@@ -81,6 +86,19 @@ class _LedgerCollector(Collector):
                 "When the leases of dead workers were last looked for",
                 census.swept_at,
             )
+        yield _gauge(
+            "webhook_deliveries_pending",
+            "Messages to webhooks that have not come through yet",
+            census.webhooks_pending,
+        )
+        if (mirrored := census.mirrored) is not None:
+            runs = GaugeMetricFamily(
+                "stillhouse_mlflow_runs", "Jobs that are mirrored in MLflow", labels=["state"]
+            )
+            runs.add_metric(["told"], mirrored.told)
+            runs.add_metric(["waiting"], mirrored.waiting - mirrored.failing)
+            runs.add_metric(["failing"], mirrored.failing)
+            yield runs
         yield _gauge(
             "teacher_cache_bytes",
             "What is kept of what teachers said, on this server's disk",
@@ -132,6 +150,15 @@ def _of_tallies(tallies: Tallies) -> Iterator[Metric]:
         "Attempts that were given up since their worker was silent for longer than the lease",
         value=reasons.get("lost", 0),
     )
+    tries = CounterMetricFamily(
+        "stillhouse_webhook_deliveries",
+        "Tries to send messages to webhooks, by what came of them",
+        labels=["outcome"],
+    )
+    for outcome in ("delivered", "retried", "failed"):
+        tried = tallies.series[WEBHOOK].get(outcome)
+        tries.add_metric([outcome], sum(tried.buckets) if tried else 0)
+    yield tries
 
 
 def _cumulated(series: str, buckets: list[int]) -> list[tuple[str, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Final
 
 from python_multipart.exceptions import FormParserError
@@ -12,13 +12,17 @@ from jobs.input_errors import ContentRefused
 
 FORM: Final = "multipart/form-data"
 _SHOWN: Final = 80
+_FIELD_BYTES: Final = 1024
+"""Of a field beside the file; it is a word."""
 
 
 class FormFile:
     """The one file of a form; as much of it is in memory as came at a time."""
 
-    def __init__(self, content_type: str, body: AsyncIterator[bytes]) -> None:
-        """Read a body of this type.
+    def __init__(
+        self, content_type: str, body: AsyncIterator[bytes], known: Collection[str] = ()
+    ) -> None:
+        """Read a body of this type, in which fields of these names may stand beside the file.
 
         Raises:
             ContentRefused: the type names no boundary that can be one.
@@ -28,6 +32,10 @@ class FormFile:
         self._field = bytearray()
         self._value = bytearray()
         self._disposition = b""
+        self._known = known
+        self._said: dict[str, bytearray] = {}
+        self._into = self._waiting
+        self._in_front: Mapping[str, str] = {}
         self._files = 0
         self._is_over = False
         self.name: str | None = None
@@ -51,8 +59,13 @@ class FormFile:
         if not options.get(b"boundary"):
             raise _refused("found a form whose Content-Type names no boundary")
 
-    async def begin(self) -> None:
-        """Read up to the file.
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """What the fields beside the file say, as far as they have come."""
+        return {name: said.decode(errors="replace") for name, said in self._said.items()}
+
+    async def begin(self) -> Mapping[str, str]:
+        """Read up to the file; return the fields that stand in front of it.
 
         Raises:
             ContentRefused: there is none, or something else comes before it.
@@ -62,6 +75,7 @@ class FormFile:
             if block is None:
                 raise _refused("found a form without a file")
             self._parse(block)
+        return self._in_front
 
     async def blocks(self) -> AsyncIterator[bytes]:
         """Yield the file.
@@ -103,16 +117,26 @@ class FormFile:
 
     def _end_headers(self) -> None:
         _, options = parse_options_header(self._disposition.decode("latin-1"))
-        self._files += 1
         if b"filename" not in options:
-            field = options.get(b"name", b"").decode(errors="replace")[:_SHOWN]
-            raise _refused(f"found the field {field!r} in a form; expected one file and no more")
+            field = options.get(b"name", b"").decode(errors="replace")
+            if field not in self._known or field in self._said:
+                beside = f"beside {', '.join(self._known)}" if self._known else "and no more"
+                raise _refused(
+                    f"found the field {field[:_SHOWN]!r} in a form; expected one file {beside}"
+                )
+            self._into = self._said[field] = bytearray()
+            return
+        self._into = self._waiting
+        self._in_front = self.fields
+        self._files += 1
         if self._files > 1:
             raise _refused("found a second file in a form; expected one")
         self.name = options[b"filename"].decode(errors="replace")
 
     def _read_data(self, data: bytes, start: int, end: int) -> None:
-        self._waiting += data[start:end]
+        self._into += data[start:end]
+        if self._into is not self._waiting and len(self._into) > _FIELD_BYTES:
+            raise _refused(f"found a field of more than {_FIELD_BYTES} bytes; expected a word")
 
     def _end(self) -> None:
         self._is_over = True

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.answers import send
 from api.dependencies import Visit
 from api.inputs import input_of
+from api.receiving import receive
 from jobs import tables
 from jobs.formats import InputKind, format_of
+from jobs.ids import new_id
 from jobs.input_errors import ContentRefused, TooLarge, UploadNotFound
 from jobs.inputs import Brought
 from jobs.inspection import look_through
-from jobs.receiving import Received
+from jobs.receiving import Announced, Place, Received, Reception
 
 PREFIXES: Final[dict[InputKind, str]] = {"dataset": "ds", "model": "mdl"}
 """What ids of each kind begin with."""
@@ -37,14 +42,39 @@ def require_fitting(visit: Visit, size_bytes: int | None) -> None:
             repository.require_storage(size_bytes or 0, visit.settings.stored_bytes)
 
 
-def keep(  # noqa: PLR0913, PLR0917 - all that the row will say
+async def bring(
+    visit: Visit, kind: InputKind, name: str, body: AsyncIterator[bytes], announced: Announced
+) -> tuple[tables.Input, bool]:
+    """Take in a file that comes in one go; return its row, and whether its content is new.
+
+    Raises what `receive` and `take` raise, and:
+
+    Raises:
+        FormatRefused: files of this kind are not taken in the format that the name tells.
+    """
+    claimed = format_of(kind, name)
+    await run_in_threadpool(require_fitting, visit, announced.size_bytes)
+    input_id = new_id(PREFIXES[kind])
+    begin = partial(
+        Reception,
+        visit.store,
+        Place(input_id, name),
+        most_bytes=visit.settings.upload_bytes,
+        announced=announced,
+        claimed=claimed,
+    )
+    received = await receive(body, begin, claimed.media_type)
+    return await run_in_threadpool(take, visit, kind, name, input_id, received)
+
+
+def take(  # noqa: PLR0913, PLR0917 - all that the row will say
     visit: Visit,
     kind: InputKind,
     name: str,
     input_id: str,
     received: Received,
     upload: tables.Upload | None = None,
-) -> Response:
+) -> tuple[tables.Input, bool]:
     """Look through what lies in the store, and note it; with it an upload in parts is complete.
 
     Should the noting fail, a collector finds the file. It is not removed here: the answer to a
@@ -59,7 +89,7 @@ def keep(  # noqa: PLR0913, PLR0917 - all that the row will say
     claimed = format_of(kind, name)
     brought = Brought(input_id, kind, name, claimed.media_type, received, caller.author.key_id)
     try:
-        look_through(visit.store, received, claimed, name)
+        look_through(visit.store, received, kind, claimed, name)
         if upload is None:
             require_fitting(visit, received.size_bytes)
     except (ContentRefused, TooLarge):
@@ -74,11 +104,15 @@ def keep(  # noqa: PLR0913, PLR0917 - all that the row will say
             details = {"name": name, "size_bytes": received.size_bytes, "new": is_new}
             action = f"{kind}.upload"
             repository.note(caller.author, action, row.id, project=caller.project, details=details)
-            body = input_of(row)
     except UploadNotFound:
         visit.store.delete(received.location)
         raise
-    return send(body, 201 if is_new else 200, headers=place_of(row))
+    return row, is_new
+
+
+def told(row: tables.Input, *, is_new: bool) -> Response:
+    """Return the answer that tells a dataset or a model to whoever has brought it."""
+    return send(input_of(row), 201 if is_new else 200, headers=place_of(row))
 
 
 def place_of(row: tables.Input) -> dict[str, str]:

@@ -15,6 +15,8 @@ from starlette.responses import Response
 from api.schemas import FieldError, MirroredError, ProblemBody
 from jobs import errors as ledger
 from jobs import input_errors as brought
+from jobs import sweep_errors as sweep
+from jobs import webhook_errors as webhook
 from jobs.database import UNREACHABLE
 from kdcore.errors import KdcoreError
 from kdcore.teacher_cache.shelf import CacheBusyError
@@ -62,13 +64,24 @@ STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (ledger.JobDeleted, 410),
     (brought.InputDeleted, 410),
     (brought.InputNotFound, 404),
+    (brought.InspectionNotFound, 404),
+    (brought.InspectionsFull, 429),
     (brought.UploadNotFound, 404),
     (brought.InputInUse, 409),
+    (brought.JobInUse, 409),
+    (brought.JobFileMissing, 422),
     (brought.UploadIncomplete, 409),
     (brought.TooLarge, 413),
     (brought.FormatRefused, 415),
     (brought.ContentRefused, 422),
+    (sweep.SweepNotFound, 404),
+    (sweep.SweepEnded, 409),
+    (webhook.WebhookNotFound, 404),
+    (webhook.DeliveryNotFound, 404),
+    (webhook.WebhookDisabled, 409),
+    (webhook.WebhooksFull, 409),
     (ledger.JobNotFound, 404),
+    (ledger.JobsNotFound, 404),
     (ledger.ProjectNotFound, 404),
     (ledger.KeyNotFound, 404),
     (ledger.WorkerNotFound, 404),
@@ -82,9 +95,15 @@ STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (ledger.StoreFull, 503),
     (ledger.StoreUnavailable, 503),
     (ledger.SchemaOutOfDate, 503),
+    (ledger.MlflowMissing, 503),
     (CacheBusyError, 409),
     (KdcoreError, 422),
 )
+
+SEND_NO_MORE: Final = {"X-Should-Retry": "false"}
+"""The openai clients send a 409 again unless told not to."""
+_PASSING: Final = (ledger.IdempotencyKeyTaken, CacheBusyError)
+"""What is in the way for a moment only."""
 
 _CODES: Final = {
     400: "bad_request",
@@ -130,10 +149,8 @@ def _domain_problem(error: Exception, status: int) -> Problem:
     hint: str | None = getattr(error, "hint", None)
     message = str(error)
     match error:
-        case ledger.IllegalTransition():
-            # The openai clients send a 409 again unless told not to.
-            headers = {"X-Should-Retry": "false"}
-            return Problem(status, code, message, hint=hint, headers=headers)
+        case _ if status == HTTPStatus.CONFLICT and not isinstance(error, _PASSING):
+            return Problem(status, code, message, hint=hint, headers=SEND_NO_MORE)
         case ledger.ArtifactNotFound() if error.gone:
             return Problem(
                 410,
@@ -141,6 +158,12 @@ def _domain_problem(error: Exception, status: int) -> Problem:
                 message,
                 hint="bring it again: post the job's spec once more, or upload the file",
             )
+        case ledger.JobsNotFound():
+            errors = [
+                FieldError(pointer="", parameter="jobs", code=one.code, message=str(one))
+                for one in error.missing
+            ]
+            return Problem(status, code, message, hint=hint, errors=errors)
         case KdcoreError():
             errors = [FieldError(pointer="", code=code, message=message, hint=hint)]
             return Problem(status, code, message, hint=hint, errors=errors)
@@ -182,6 +205,7 @@ def body_of(problem: Problem, *, instance: str, request_id: str) -> ProblemBody:
             type="server_error" if server_side else "invalid_request_error",
             param=param,
             code=problem.code,
+            hint=problem.hint,
         ),
     )
 

@@ -51,6 +51,8 @@ class Readiness:
         }
         if settings.rings:
             self._questions["broker"] = lambda: _well(bell.ping())
+        if settings.mlflow_url:
+            self._questions["mlflow"] = self._ask_mirror
         self._lock = threading.Lock()
         self._asked: dict[str, Future[Answer]] = {}
 
@@ -93,6 +95,14 @@ class Readiness:
         if free < LEAST_FREE_BYTES:
             return False, f"{free >> 20} MiB are free, expected {LEAST_FREE_BYTES >> 20} or more"
         return True, f"ok ({free / _GIB:.1f} GiB free)"
+
+    def _ask_mirror(self) -> Answer:
+        with self._database.read() as session:
+            found = Repository(session).mirrored()
+        # Never red: jobs run on without it, and what is told later is the same.
+        if found.failing:
+            return True, f"{found.failing} jobs could not be told to MLflow, which is tried again"
+        return True, f"ok ({found.told} jobs told, {found.waiting} to be looked at again)"
 
     def _ask_sweeper(self) -> Answer:
         settings = self._settings

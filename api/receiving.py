@@ -137,7 +137,7 @@ def announced_sha256(headers: Headers) -> str | None:
     return next(iter(found), None)
 
 
-def announced_name(headers: Headers, name: str | None) -> str:
+def announced_name(headers: Headers, name: str | None, parameter: str = "name") -> str:
     """Return what a file is to be called: the parameter, or else `Content-Disposition`.
 
     Raises:
@@ -150,14 +150,14 @@ def announced_name(headers: Headers, name: str | None) -> str:
         raise fault(
             "name_missing",
             "found no name; expected ?name=train.npz, or Content-Disposition with a filename",
-            parameter="name",
+            parameter=parameter,
         )
     if not NAME.fullmatch(name):
         raise fault(
             "invalid_name",
             f"found the name {name[:80]!r}; expected letters, digits and ._- only, 128 at most,"
             " a letter or digit first",
-            parameter="name",
+            parameter=parameter,
         )
     return name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from api.schemas import Artifact, Body, JobStatus
+from kdcore.data_report import DataQuality
 from kdcore.quality import Quality
 from kdcore.reporting.record import StageTold
 from kdcore.verdict import Verdict
@@ -21,6 +22,9 @@ class Report(Body):
     gates_passed: bool | None
     quality: Quality | None
     """Classes, calibration, confusion; none where the job has no `report.json`, as old ones."""
+    data_quality: DataQuality | None
+    """Parts, copies and what else is worth knowing of the data; none where `quality` is none, or
+    the job is older."""
     stages: list[StageTold]
     """The trainings, and how long each took."""
     versions: dict[str, str]

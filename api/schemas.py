@@ -46,6 +46,8 @@ class MirroredError(Body):
     type: str
     param: str | None
     code: str
+    hint: str | None
+    """Their exceptions have this object alone, as `body`."""
 
 
 class ProblemBody(Body):

@@ -35,15 +35,19 @@ async def spec_of(visit: Visit, body: Body) -> Read:
     """
     if len(body.content) > INLINE_BYTES or not body.is_json:
         # Other requests must not wait for it.
-        read = await run_in_threadpool(_read, body)
+        read = await run_in_threadpool(lambda: read_spec(body.document()))
     else:
-        read = _read(body)
+        read = read_spec(body.document())
     affordable(read.spec, visit.settings)
     return read
 
 
-def _read(body: Body) -> Read:
-    document = body.document()
+def read_spec(document: object) -> Read:
+    """Return what a document says that has no flaws.
+
+    Raises:
+        PayloadProblem: it is no spec.
+    """
     sent = cast("dict[str, Any]", document)
     if known := read_familiar(document):
         return Read(known.spec, sent, known.recipe)

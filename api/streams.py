@@ -19,6 +19,7 @@ from prometheus_client import Gauge
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
+from api.sharing import Shared
 from jobs.errors import JobNotFound
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,11 @@ _RING_EVENTS: Final = 512
 _AFTER_ERROR_SECONDS: Final = 2.0
 _THREADS: Final = 4
 _Result = TypeVar("_Result")
+
+
+def frame(kind: str, data: str) -> bytes:
+    """Return one server-sent event; `data` is of one line, as JSON is."""
+    return f"event: {kind}\ndata: {data}\n\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,6 @@ class Feed:
         self.look = first
         self.head = first.last_seq
         self.gone = False
-        self.listeners = 0
         self.changed = asyncio.Event()
         self._ring: deque[Line] = deque(maxlen=_RING_EVENTS)
 
@@ -106,24 +111,24 @@ class Watchtower:
         """Read jobs with `read`, in threads of its own, so that slow requests cannot starve it."""
         self._read = read
         self._streams = streams
-        self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
+        self._feeds = Shared[str, Feed](self._poll)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="watch")
         self.closing = False
 
     def close(self) -> None:
         """End all streams, from the event loop; clients come back with their Last-Event-ID."""
         self.closing = True
-        for feed, _ in self._feeds.values():
+        for feed in self._feeds:
             feed.wake()
 
     def shut_down(self) -> None:
         """Close, and let go of the threads."""
         self.close()
-        for _, poller in self._feeds.values():
-            poller.cancel()
+        self._feeds.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _in_thread(self, call: Callable[[], _Result]) -> _Result:
+    async def in_thread(self, call: Callable[[], _Result]) -> _Result:
+        """Return what a call returns that may wait for the ledger."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     @contextlib.asynccontextmanager
@@ -133,28 +138,19 @@ class Watchtower:
         Raises:
             JobNotFound: there is no such job.
         """
-        if job_id not in self._feeds:
-            first = await self._in_thread(lambda: self._read(job_id, None))
-            # Another listener may have come first while this one was reading.
-            if job_id not in self._feeds:
-                feed = Feed(first)
-                self._feeds[job_id] = (feed, asyncio.create_task(self._poll(job_id, feed)))
-        feed, poller = self._feeds[job_id]
-        feed.listeners += 1
-        try:
+
+        async def first() -> Feed:
+            return Feed(await self.in_thread(lambda: self._read(job_id, None)))
+
+        async with self._feeds.use(job_id, first) as feed:
             yield feed
-        finally:
-            feed.listeners -= 1
-            if feed.listeners == 0 and self._feeds.get(job_id, (None, None))[0] is feed:
-                poller.cancel()
-                del self._feeds[job_id]
 
     async def _poll(self, job_id: str, feed: Feed) -> None:
         wait = POLL_SECONDS
         while not self.closing:
             await asyncio.sleep(wait)
             try:
-                look = await self._in_thread(lambda: self._read(job_id, feed.head))
+                look = await self.in_thread(lambda: self._read(job_id, feed.head))
             except JobNotFound:
                 feed.gone = True
                 feed.wake()
@@ -196,7 +192,7 @@ class Watchtower:
                         lines = feed.recent(cursor)
                         if lines is None:
                             position = cursor
-                            look = await self._in_thread(lambda: self._read(job_id, position))  # noqa: B023
+                            look = await self.in_thread(lambda: self._read(job_id, position))  # noqa: B023
                             lines = look.lines
                         if lines:
                             cursor = lines[-1].seq

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from api import schemas
 from api.plots import MetricsBody, StageMetrics
 from api.stored_file import StoredFile
-from api.streams import Line, Look
+from api.streams import Line, Look, frame
 from jobs.artifacts import ArtifactStore
 from jobs.metrics import Curves
 from jobs.states import TERMINAL, Status
@@ -102,34 +102,35 @@ def look(job: tables.Job, events: Sequence[tables.Event]) -> Look:
     end = {"status": told.status, "terminal": True}
     return Look(
         summary=told.model_dump_json().encode(),
-        progress=(_frame("progress", told.progress.model_dump_json()) if told.progress else b""),
-        end=_frame("end", json.dumps(end)) if told.terminal else b"",
+        progress=(frame("progress", told.progress.model_dump_json()) if told.progress else b""),
+        end=frame("end", json.dumps(end)) if told.terminal else b"",
         last_seq=job.last_seq,
         lines=[
             Line(
                 row.seq,
-                f"id: {row.seq}\n".encode() + _frame(row.type, event(row).model_dump_json()),
+                f"id: {row.seq}\n".encode() + frame(row.type, event(row).model_dump_json()),
             )
             for row in events
         ],
     )
 
 
-def _frame(kind: str, data: str) -> bytes:
-    return f"event: {kind}\ndata: {data}\n\n".encode()
-
-
 def metrics(job_id: str, curves: Curves) -> MetricsBody:
-    """Return the curves of a job; a stage's role is the part of its name before the numbers."""
+    """Return the curves of a job."""
     return MetricsBody(
         job=job_id,
-        stages={
-            name: StageMetrics(role=stage_role(name), seed=series.seed, columns=series.columns)
-            for name, series in curves.stages.items()
-        },
+        stages=stage_metrics(curves),
         points=curves.points,
         downsampled=curves.downsampled,
     )
+
+
+def stage_metrics(curves: Curves) -> dict[str, StageMetrics]:
+    """Return curves by stage; its role is the part of its name before the numbers."""
+    return {
+        name: StageMetrics(role=stage_role(name), seed=series.seed, columns=series.columns)
+        for name, series in curves.stages.items()
+    }
 
 
 def stage_role(stage: str) -> str:

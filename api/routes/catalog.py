@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Final
 
@@ -10,10 +9,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.answers import problems, send, unless_known
-from api.entries import CatalogueEntry
+from api.entries import CatalogueEntry, catalogue
 from api.problems import Problem
 from api.schemas import ListBody
-from kdcore.catalog import AXES, describe
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 
@@ -31,17 +29,9 @@ PATHS: Final = {
 """Path in the API -> axis of the catalogue, the word for one entry, what it is."""
 
 
-@functools.cache
-def _entries(axis: str) -> dict[str, CatalogueEntry]:
-    return {
-        name: CatalogueEntry.model_validate(describe(axis, entry))
-        for name, entry in sorted(AXES[axis].items())
-    }
-
-
 def _lister(axis: str) -> Callable[[Request], Response]:
     def list_entries(request: Request) -> Response:
-        body = ListBody[CatalogueEntry](data=list(_entries(axis).values()))
+        body = ListBody[CatalogueEntry](data=list(catalogue(axis).values()))
         return unless_known(send(body), request.headers)
 
     return list_entries
@@ -49,12 +39,12 @@ def _lister(axis: str) -> Callable[[Request], Response]:
 
 def _getter(axis: str, word: str) -> Callable[[Request, str], Response]:
     def get_entry(request: Request, name: str) -> Response:
-        entry = _entries(axis).get(name)
+        entry = catalogue(axis).get(name)
         if entry is None:
             raise Problem(
                 404,
                 f"{word}_not_found",
-                f"found the {word} {name[:80]!r}; expected one of {', '.join(_entries(axis))}",
+                f"found the {word} {name[:80]!r}; expected one of {', '.join(catalogue(axis))}",
             )
         return unless_known(send(entry), request.headers)
 

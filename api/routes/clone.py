@@ -62,4 +62,4 @@ def _patched(visit: Visit, job_id: str, patch: object) -> Submission:
     affordable(spec, visit.settings)
     named = resolve(visit, spec)
     submission = visit.submission(spec, cast("dict[str, object]", sent), recipe=named.recipe)
-    return replace(submission, cloned_from=job_id, inputs=named.inputs)
+    return named.noted_in(replace(submission, cloned_from=job_id))

@@ -43,14 +43,16 @@ def _estimate(visit: Visit, spec: JobSpec) -> Estimate:
         pace = repository.pace(spec)
         waiting = repository.counts().get(Status.QUEUED, 0)
     extent = spec.extent
-    has_form = spec.data.form() is not None
+    form = spec.data.form()
     networks = {"/teacher/model": spec.teacher.model, "/student/model": spec.student.model}
     foreign = {pointer for pointer, model in networks.items() if model.foreign}
+    flops = {pointer: model.flops(*form) for pointer, model in networks.items() if form is not None}
     return Estimate(
         networks=[
             NetworkSize(
                 pointer=pointer,
-                parameters=parameters if has_form and pointer not in foreign else None,
+                parameters=parameters if form and pointer not in foreign else None,
+                flops=flops.get(pointer),
             )
             for pointer, parameters in extent.parameters
         ],

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from api import views
@@ -17,7 +15,7 @@ from api.dependencies import Ledger, Visit
 from api.downloads import send_file
 from api.forms import FormFile
 from api.inputs import Input, input_of
-from api.keeping import PREFIXES, keep, require_fitting
+from api.keeping import bring, told
 from api.pagination import decode, encode
 from api.receiving import (
     FILE_BODY,
@@ -26,15 +24,14 @@ from api.receiving import (
     announced_size,
     incoming,
     is_form,
-    receive,
     require_plain_body,
 )
 from api.schemas import ListBody
 from jobs import tables
 from jobs.formats import KINDS, TAKEN, InputKind, format_of
-from jobs.ids import DATASET_ID, MODEL_ID, new_id
+from jobs.ids import DATASET_ID, MODEL_ID
 from jobs.input_errors import InputNotFound
-from jobs.receiving import Announced, Place, Reception
+from jobs.receiving import Announced
 
 router = APIRouter(prefix="/v1", tags=["inputs"])
 
@@ -75,20 +72,9 @@ def _add_routes(kind: InputKind) -> None:
             await file.begin()
             name, size_bytes, body = name or file.name, None, file.blocks()
         called = announced_name(headers, name)
-        claimed = format_of(kind, called)
         announced = Announced(size_bytes, sha256)
-        await run_in_threadpool(require_fitting, visit, announced.size_bytes)
-        input_id = new_id(PREFIXES[kind])
-        begin = partial(
-            Reception,
-            visit.store,
-            Place(input_id, called),
-            most_bytes=visit.settings.upload_bytes,
-            announced=announced,
-            claimed=claimed,
-        )
-        received = await receive(body, begin, claimed.media_type)
-        return await run_in_threadpool(keep, visit, kind, called, input_id, received)
+        row, is_new = await bring(visit, kind, called, body, announced)
+        return told(row, is_new=is_new)
 
     def list_all(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
         request: Request,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from dataclasses import replace
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Request
@@ -77,7 +76,7 @@ async def submit(visit: Visit, body: Body, idempotency_key: str | None) -> Respo
             body_sha256=body_sha256,
             recipe=named.recipe,
         )
-        return replace(submission, inputs=named.inputs) if named.inputs else submission
+        return named.noted_in(submission)
 
     return await store_once(visit, idempotency_key, sent, make)
 

@@ -44,14 +44,20 @@ def get_logs(
     """
     with visit.reading() as repository:
         repository.get(job_id)
-        lines = _lines(repository, job_id, attempt, tail)
+        lines = last_lines(repository, job_id, attempt, most=tail)
     text = "".join(f"{line}\n" for line in lines)
     # Its own type, so that no browser takes it for a page, whatever is in it.
     return PlainTextResponse(text, headers=NO_STORE)
 
 
-def _lines(repository: Repository, job_id: str, attempt: int | None, most: int) -> list[str]:
-    """Return the last lines, from the newest attempt back."""
+def last_lines(
+    repository: Repository, job_id: str, attempt: int | None = None, *, most: int
+) -> list[str]:
+    """Return the last lines that a job's trainers wrote, or one attempt's, the newest last.
+
+    Raises:
+        Problem: 404; there is no such attempt.
+    """
     kept = repository.trainer_log(job_id, attempt=attempt)
     if kept is None and attempt is not None:
         raise Problem(

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from api import views
 from api.answers import problems, send, unless_known
 from api.dependencies import JobId, Ledger, Visit
+from api.downloads import CAGE
 from api.problems import Problem
 from api.reporting import Report
 from jobs.errors import ArtifactNotFound, ArtifactsPurged
@@ -22,8 +23,6 @@ HTML: Final = "text/html"
 _FILES: Final = {MARKDOWN: "report.md", HTML: "report.html"}
 _DETAILS: Final = "report.json"
 _FORMS: Final = {form: {"schema": {"type": "string"}} for form in _FILES}
-# The page is a file of a job: it may do nothing here, even if somebody had written into it.
-_CAGE: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
 
 @router.get(
@@ -45,7 +44,7 @@ def get_report(request: Request, visit: Ledger, job_id: JobId) -> Response:
         files = [views.artifact(row) for row in repository.artifacts(job_id)]
     if told.verdict is None:
         raise _none_yet(job_id, told.status)
-    details = _details(visit, job_id)
+    details = details_of(visit, job_id)
     body = Report(
         job=told.id,
         name=told.name,
@@ -53,6 +52,7 @@ def get_report(request: Request, visit: Ledger, job_id: JobId) -> Response:
         verdict=told.verdict,
         gates_passed=told.gates_passed,
         quality=details.quality if details else None,
+        data_quality=details.data_quality if details else None,
         stages=details.stages if details else [],
         versions=details.versions if details else {},
         digests=details.digests if details else {},
@@ -90,11 +90,11 @@ def _file(visit: Visit, job_id: str, form: str) -> Response:
     content, etag = _read(visit, job_id, _FILES[form])
     headers = {"ETag": etag, "Vary": "Accept", "Cache-Control": "no-cache"}
     if form == HTML:
-        headers["Content-Security-Policy"] = _CAGE
+        headers["Content-Security-Policy"] = CAGE
     return Response(content, 200, headers, f"{form}; charset=utf-8")
 
 
-def _details(visit: Visit, job_id: str) -> Told | None:
+def details_of(visit: Visit, job_id: str) -> Told | None:
     """Return what the trainer told; None where it told less than it does now, or is kept no more.
 
     A verdict stands for longer than the files.

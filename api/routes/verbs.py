@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api import telling
 from api.answers import problems, send_content
+from api.cancel import Cancel
 from api.checks import body_schema, checked
 from api.dependencies import JobId, Ledger, SentBody
 from api.schemas import Job
@@ -18,15 +19,6 @@ from jobs.spec import RuntimeLimit
 from jobs.states import Status
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"])
-
-
-class Cancel(BaseModel):
-    """How a job is cancelled."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
-
-    mode: Literal["graceful", "now"] = "graceful"
-    """`graceful` saves a checkpoint first, `now` kills the trainer."""
 
 
 class Retry(BaseModel):

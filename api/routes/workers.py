@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path
@@ -10,10 +9,9 @@ from starlette.responses import Response
 
 from api.answers import NO_STORE, problems, send
 from api.checks import Sent, body_schema, checked
-from api.condition import Worker
+from api.condition import Worker, worker_of
 from api.dependencies import HouseAdminLedger, Ledger, SentBody
 from api.schemas import ListBody
-from jobs import tables
 from jobs.errors import WorkerNotFound
 from jobs.operating import DrainMode
 
@@ -54,7 +52,7 @@ def list_workers(visit: Ledger) -> Response:
     oldest = visit.house.oldest_beat()
     with visit.reading() as repository:
         rows = repository.workers()
-    return send(ListBody[Worker](data=[_told(row, oldest) for row in rows]), headers=NO_STORE)
+    return send(ListBody[Worker](data=[worker_of(row, oldest) for row in rows]), headers=NO_STORE)
 
 
 @router.post(
@@ -77,19 +75,4 @@ def drain_worker(visit: HouseAdminLedger, worker_id: WorkerId, body: SentBody) -
         row = repository.drain_worker(worker_id, DrainMode(wanted.mode))
         author, details = visit.caller.author, {"mode": wanted.mode}
         repository.note(author, "worker.drain", worker_id, project=None, details=details)
-    return send(_told(row, visit.house.oldest_beat()), 202, headers=NO_STORE)
-
-
-def _told(row: tables.Worker, oldest: datetime) -> Worker:
-    return Worker.model_validate(
-        {
-            "id": row.id,
-            "started_at": row.started_at,
-            "seen_at": row.seen_at,
-            "slots": row.slots,
-            "alive": row.seen_at >= oldest,
-            "draining": row.drain_mode,
-            "draining_since": row.draining_since,
-            "about": row.about,
-        }
-    )
+    return send(worker_of(row, visit.house.oldest_beat()), 202, headers=NO_STORE)

@@ -61,9 +61,15 @@ def long_header() -> bytes:
     return safetensors(b"{" + b" " * 2**23 + b"}")
 
 
+def tokenizer(model: object, **more: Any) -> bytes:
+    """Return a tokenizer's file with any model."""
+    return json.dumps({"version": "1.0", "model": model, **more}).encode()
+
+
 GOOD_NPZ = npz(x_train=np.zeros((4, 2), "float32"))
 GOOD_TENSORS = safetensors({"w": tensor([2], 0, 8)}, bytes(8))
 GOOD_ONNX = onnx((7, b"graph"))
+GOOD_TOKENIZER = tokenizer({"type": "WordPiece", "vocab": {"[PAD]": 0, "a": 1}})
 OBJECTS = npz(x_train=np.array([{"a": 1}], dtype=object))
 
 DATASETS: dict[str, tuple[str, bytes, str]] = {
@@ -115,9 +121,79 @@ DATASETS: dict[str, tuple[str, bytes, str]] = {
         b"PAR1" + bytes(9) + b"\xff\xff\xff\x7fPAR1",
         "has no end of a Parquet file",
     ),
+    "a tokenizer cut short": ("a.json", GOOD_TOKENIZER[:-1], "is no JSON from its beginning"),
+    "a tokenizer and more": ("a.json", GOOD_TOKENIZER + b"{}", "is no JSON from its beginning"),
+    "a tokenizer of no letters": ("a.json", GOOD_TOKENIZER[:-1] + b"\xff}", "bytes that begin"),
+    "other JSON": ("a.json", b'{"model_type": "bert"}', "has no `model`, so it is no tokenizer"),
+    "a list": ("a.json", b"[1]", "found text"),
+    "a list in a list": ("a.json", b'{"model":' + b"[" * 99_999, "is no JSON from its beginning"),
+    "lists without end": ("a.json", b'{"a":[' + b"[]," * 2**20 + b"0]}", "lists and objects"),
+    "a tokenizer beyond all bounds": ("a.json", b"{" + b" " * 2**25 + b"}", "expected at most"),
+    "a tokenizer of another kind": (
+        "a.json",
+        tokenizer({"type": "Pickle", "vocab": {"a": 1}}),
+        "has a model of the type 'Pickle'",
+    ),
+    "a tokenizer without tokens": (
+        "a.json",
+        tokenizer({"type": "BPE", "vocab": {}}),
+        "`vocab` is not tokens with their numbers",
+    ),
+    "a tokenizer of negative ids": (
+        "a.json",
+        tokenizer({"type": "BPE", "vocab": {"a": -1}}),
+        "`vocab` is not tokens with their numbers",
+    ),
+    "a tokenizer without scores": (
+        "a.json",
+        tokenizer({"type": "Unigram", "vocab": [["a"]]}),
+        "`vocab` is not pairs",
+    ),
+    "a tokenizer with strange additions": (
+        "a.json",
+        tokenizer({"type": "BPE", "vocab": {"a": 0}}, added_tokens=[{"id": True, "content": "b"}]),
+        "has `added_tokens` that are not",
+    ),
+    "a tokenizer with code": (
+        "a.json",
+        tokenizer({"type": "BPE", "vocab": {"a": 0}}, pre_tokenizer="os.system('id')"),
+        "has a 'pre_tokenizer' that is neither",
+    ),
     "tensors cut short": ("a.safetensors", GOOD_TENSORS[:-1], "has 7 bytes of numbers"),
 }
+_CONFIG = ("vit/config.json", b"{}")
 MODELS: dict[str, tuple[str, bytes, str]] = {
+    "a folder with a pickle": (
+        "a.zip",
+        plain(_CONFIG, ("vit/pytorch_model.bin", b"x")),
+        "expected files that end in",
+    ),
+    "a folder with a program": (
+        "a.zip",
+        plain(_CONFIG, ("vit/model.safetensors", b"x"), ("vit/modeling.py", b"import os")),
+        "holds 'vit/modeling.py'",
+    ),
+    "a folder without weights": ("a.zip", plain(_CONFIG), "at least one .safetensors"),
+    "a folder without a description": (
+        "a.zip",
+        plain(("model.safetensors", b"x")),
+        "holds 0 files config.json",
+    ),
+    "two folders": (
+        "a.zip",
+        plain(_CONFIG, ("bit/config.json", b"{}")),
+        "holds 2 files config.json",
+    ),
+    "a folder beside others": (
+        "a.zip",
+        plain(_CONFIG, ("vit/model.safetensors", b"x"), ("more/model.safetensors", b"x")),
+        "outside of the model's folder",
+    ),
+    "a folder that leads up": (
+        "a.zip",
+        plain(("../config.json", b"{}"), ("../model.safetensors", b"x")),
+        "'../config.json'",
+    ),
     "a pickle": ("a.safetensors", pickle.dumps({"a": 1}), "a Python pickle"),
     "a PyTorch file": ("a.safetensors", pytorch(), "a PyTorch file"),
     "a header longer than the file": (

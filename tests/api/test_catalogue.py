@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fastapi.testclient import TestClient
 
+from api.app import spec_schemas
 from api.routes.catalog import PATHS
 from kdcore.catalog import AXES, describe
 
@@ -69,3 +72,14 @@ def test_all_that_is_told_is_documented(client: TestClient) -> None:
     assert set(schemas["CatalogueEntry"]["properties"]) == set(told)
     assert schemas["CatalogueEntry"]["properties"]["needs_indices"]["description"]
     assert {"may", "entries", "why_not"} == set(schemas["Joining"]["properties"])
+
+
+def test_a_part_of_a_spec_takes_no_name_that_the_api_has_given() -> None:
+    plain = spec_schemas({})
+    assert {"JobSpec", "MLP", "Teacher"} <= set(plain)
+    joined = spec_schemas({"MLP": {"type": "string"}, "Teacher": plain["Teacher"]})
+    assert set(joined) == set(plain) - {"MLP"} | {"SpecMLP"}
+    assert joined["SpecMLP"] == plain["MLP"]
+    text = json.dumps(joined)
+    assert '"#/components/schemas/SpecMLP"' in text
+    assert '"#/components/schemas/MLP"' not in text

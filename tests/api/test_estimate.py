@@ -24,6 +24,12 @@ def test_sizes_are_those_of_the_recipe_and_nothing_is_stored(client: TestClient)
         "/teacher/model": recipe.teacher.model.parameters(*form),
         "/student/model": recipe.student.model.parameters(*form),
     }
+    operations = {one["pointer"]: one["flops"] for one in told["networks"]}
+    assert operations == {
+        "/teacher/model": recipe.teacher.model.flops(*form),
+        "/student/model": recipe.student.model.flops(*form),
+    }
+    assert all(operations.values())
     assert told["seconds"] is None
     assert told["waiting"] == 0
     assert client.get("/v1/jobs").json()["data"] == []
@@ -38,12 +44,14 @@ def test_a_network_of_another_library_has_no_number_yet(client: TestClient) -> N
         "/teacher/model": False,
         "/student/model": True,
     }
+    assert [one["flops"] is None for one in sizes] == [False, True]
 
 
 def test_data_that_is_not_read_yet_leaves_sizes_open(client: TestClient) -> None:
     data = {"name": "image_folder", "path": "photos.zip", "image_size": 32}
     told = client.post("/v1/jobs/estimate", json={**SPEC, "data": data}).json()
     assert [one["parameters"] for one in told["networks"]] == [None, None]
+    assert [one["flops"] for one in told["networks"]] == [None, None]
     assert told["memory_bytes"] > 0
 
 

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from listening import STREAM, frames
 from serving import Server, running
 from stage_worker import PLAN, StageWorker
 from waiting import wait_until
@@ -21,22 +22,7 @@ from waiting import wait_until
 from jobs.settings import Settings
 
 SPEC = {"teacher": "plain_cnn", "student": "mlp", "data": "digits"}
-STREAM = {"Accept": "text/event-stream"}
 Submit = Callable[..., str]
-
-
-def frames(response: httpx.Response) -> Iterator[dict[str, str]]:
-    """Read a stream frame by frame, as a browser does; comments are left out."""
-    frame: dict[str, str] = {}
-    for line in response.iter_lines():
-        if line.startswith(":"):
-            continue
-        if line:
-            key, _, value = line.partition(": ")
-            frame[key] = value
-        elif frame:
-            yield frame
-            frame = {}
 
 
 def test_events_are_read_page_by_page(

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from doors import digest_header
 from fastapi.testclient import TestClient
-from hostile_files import GOOD_NPZ, GOOD_ONNX, GOOD_TENSORS, HOSTILE, OBJECTS, npz
+from hostile_files import (
+    GOOD_NPZ,
+    GOOD_ONNX,
+    GOOD_TENSORS,
+    GOOD_TOKENIZER,
+    HOSTILE,
+    OBJECTS,
+    npz,
+    tokenizer,
+)
 from hostile_zips import ONE
 from zips import plain
 
@@ -48,9 +57,10 @@ def test_a_hostile_file_is_refused_and_leaves_nothing(lasting_client: Any, case:
         ("models", "a.pt", "safetensors.torch.save_file"),
         ("models", "a.bin", "safetensors.torch.save_file"),
         ("models", "a.pkl", "pickles can run code"),
-        ("models", "a.zip", "expected one that ends in .safetensors, .onnx"),
+        ("models", "a.npz", "expected one that ends in .safetensors, .onnx, .zip"),
         ("datasets", "a.tar", "archives are taken as .zip only"),
         ("datasets", "a.tar.gz", "archives are taken as .zip only"),
+        ("models", "tokenizer.json", "expected one that ends in .safetensors, .onnx"),
         ("datasets", "a.onnx", "expected one that ends in .npz"),
         ("datasets", "npz", "expected one that ends in .npz"),
     ],
@@ -88,9 +98,13 @@ def test_a_name_that_is_no_plain_name_is_refused(lasting_client: TestClient, nam
         ("datasets", "a.zip", plain(ONE)),
         ("datasets", "a.csv", "Größe,b\n1,2\n".encode()),
         ("datasets", "a.jsonl", b'{"a": 1}\n'),
+        ("datasets", "a.json", GOOD_TOKENIZER),
+        ("datasets", "pairs.json", tokenizer({"type": "Unigram", "vocab": [["a", -0.5]]})),
         ("datasets", "a.parquet", b"PAR1" + bytes(20) + b"\x05\0\0\0PAR1"),
         ("models", "a.safetensors", GOOD_TENSORS),
         ("models", "a.onnx", GOOD_ONNX),
+        ("models", "a.zip", plain(("vit/config.json", b"{}"), ("vit/a.safetensors", b"x"))),
+        ("models", "a.zip", plain(("config.json", b"{}"), ("model.safetensors", b"x"))),
     ],
 )
 def test_a_good_file_is_taken(lasting_client: Any, path: str, name: str, content: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doors import digest_header
+from doors import Doors, digest_header
 from fastapi.testclient import TestClient
 from hostile_files import GOOD_ONNX, GOOD_TENSORS, npz
 from stage_worker import StageWorker
@@ -150,11 +150,23 @@ def test_a_file_that_does_not_belong_there_is_refused_with_a_pointer(
         assert error["message"].startswith(("found", "there is no"))
 
 
-def test_a_name_of_content_is_no_way_to_somebody_elses_file(
+def test_a_name_of_content_is_that_of_the_projects_own_file(
     client: TestClient, worker: StageWorker
 ) -> None:
     data = client.post("/v1/datasets?name=train.npz", content=CONTENT).json()
     path = f"uploads/{data['sha256']}/train.npz"
     spec = {"teacher": "plain_cnn", "student": "mlp", "data": {"name": "arrays", "path": path}}
     assert client.post("/v1/jobs", json=spec).status_code == 201
-    assert worker.begin().inputs == []
+    assert [one.path for one in worker.begin().inputs] == [path]
+    spec["data"] = {"name": "arrays", "path": path.replace(data["sha256"], "0" * 64)}
+    refused = client.post("/v1/jobs", json=spec)
+    assert (refused.status_code, refused.json()["code"]) == (422, "dataset_not_found")
+
+
+def test_a_name_of_content_is_no_way_to_another_projects_file(doors: Doors) -> None:
+    data = doors.ask("writer", "post", "/v1/datasets?name=train.npz", content=CONTENT).json()
+    path = f"uploads/{data['sha256']}/train.npz"
+    spec = {"teacher": "plain_cnn", "student": "mlp", "data": {"name": "arrays", "path": path}}
+    assert doors.ask("writer", "post", "/v1/jobs", json=spec).status_code == 201
+    theirs = doors.ask("vision", "post", "/v1/jobs", json=spec)
+    assert (theirs.status_code, theirs.json()["code"]) == (422, "dataset_not_found")

@@ -1,77 +1,15 @@
+# Made of aio/access.py by scripts/unasync.py: change that one.
 """Keys, projects and the audit of a server, as calls."""
 
 from __future__ import annotations
 
 import builtins
-import json
-from typing import Any, Literal, TypedDict, cast
+from collections.abc import Mapping
+from typing import Any, cast
 from urllib.parse import quote
 
+from stillhouse.access_bodies import AuditPage, CreatedKey, Key, Me, Project, Scope
 from stillhouse.transport import Transport
-
-Scope = Literal["read", "write", "admin"]
-
-
-class Key(TypedDict):
-    """An API key, without what opens doors."""
-
-    id: str
-    name: str
-    scope: Scope
-    project: str | None
-    created_at: str
-    created_by: str | None
-    expires_at: str | None
-    last_used_at: str | None
-    revoked_at: str | None
-
-
-class CreatedKey(Key):
-    """An API key at the only moment at which it is told."""
-
-    key: str
-
-
-class Project(TypedDict):
-    """A project, and what it takes at the moment."""
-
-    name: str
-    created_at: str
-    max_running: int | None
-    max_waiting: int | None
-    running: int
-    waiting: int
-
-
-class AuditLine(TypedDict):
-    """One thing that somebody did."""
-
-    id: int
-    at: str
-    project: str | None
-    key_id: str | None
-    address: str | None
-    request_id: str | None
-    action: str
-    subject: str
-    details: dict[str, Any]
-
-
-class AuditPage(TypedDict):
-    """One page of the audit, the newest first."""
-
-    data: builtins.list[AuditLine]
-    has_more: bool
-    next_cursor: str | None
-
-
-class Me(TypedDict):
-    """Who asks, as the server sees them."""
-
-    project: str
-    scope: Scope
-    house: bool
-    key_id: str | None
 
 
 class Access:
@@ -130,12 +68,8 @@ class Access:
         self, *, subject: str | None = None, after: str | None = None, limit: int = 50
     ) -> AuditPage:
         """One page of what was done to what by whom, the newest first."""
-        wanted: dict[str, str | int] = {"limit": limit}
-        wanted |= {word: value for word, value in (("subject", subject), ("after", after)) if value}
-        answer = self._transport.request("GET", "/v1/audit", params=wanted)
-        return cast("AuditPage", answer.json())
+        wanted = {"limit": limit, "subject": subject or None, "after": after or None}
+        return cast("AuditPage", self._transport.get("/v1/audit", wanted))
 
-    def _ask(self, method: str, path: str, body: object = None) -> object:
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        content = None if body is None else json.dumps(body).encode()
-        return self._transport.request(method, path, headers=headers, content=content).json()
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> object:
+        return self._transport.send(method, path, body)

@@ -101,6 +101,21 @@ class Gate(TypedDict):
     passed: bool
 
 
+class Int8(TypedDict):
+    """What the delivered student was measured at in int8."""
+
+    kind: Literal["static", "dynamic"]
+    seed: int
+    calibration_samples: int
+    score: float
+    float_score: float
+    agreement: float
+    size_bytes: int
+    float_size_bytes: int
+    latency_ms: float
+    float_latency_ms: float
+
+
 class Verdict(TypedDict):
     """Student against teacher and against itself without distillation."""
 
@@ -118,6 +133,7 @@ class Verdict(TypedDict):
     retention: float
     agreement: float
     compression: dict[str, float]
+    int8: NotRequired[Int8 | None]
     gates: list[Gate]
     gates_passed: bool | None
 
@@ -191,6 +207,19 @@ class Attempt(TypedDict):
     ended_at: str | None
     exit_code: int | None
     signal: int | None
+
+
+class Waiting(TypedDict):
+    """What a job waits for in the queue."""
+
+    object: Literal["waiting"]
+    job: str
+    reason: Literal["no_worker", "later", "project_limit", "behind", "next"] | None
+    """None where it waits in no queue."""
+    ahead: int
+    seconds: float | None
+    told: str
+    """The reason, in a sentence."""
 
 
 class Artifact(TypedDict):

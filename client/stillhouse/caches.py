@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from stillhouse.cache_bodies import CachedSheet, TeacherCache
 from stillhouse.tables import table_of
-from stillhouse.teacher_caches import CachedSheet, TeacherCache
 from stillhouse.words import age, duration, size
 
 

@@ -11,17 +11,22 @@ import typer
 from stillhouse import exits
 from stillhouse.commands.access import audit, keys, projects, whoami
 from stillhouse.commands.catalogue import methods
+from stillhouse.commands.compare import compare
 from stillhouse.commands.doctor import doctor
 from stillhouse.commands.estimate import estimate
+from stillhouse.commands.export import export
 from stillhouse.commands.files import download, report
 from stillhouse.commands.inputs import datasets, models
 from stillhouse.commands.jobs import list_jobs, show
 from stillhouse.commands.logs import logs
+from stillhouse.commands.preflight import preflight
 from stillhouse.commands.submit import submit
+from stillhouse.commands.sweeps import sweeps
 from stillhouse.commands.teacher_caches import teacher_caches
 from stillhouse.commands.up import up
 from stillhouse.commands.verbs import cancel, clone, delete, label, pause, resume, retry
 from stillhouse.commands.watch import wait, watch
+from stillhouse.commands.webhooks import webhooks
 from stillhouse.commands.workers import workers
 from stillhouse.errors import StillhouseError
 from stillhouse.output import Output, error_document
@@ -39,8 +44,10 @@ app = typer.Typer(
 app.command(rich_help_panel="Server")(up)
 app.command(rich_help_panel="Server")(doctor)
 app.add_typer(workers, name="workers", rich_help_panel="Server")
+app.add_typer(webhooks, name="webhooks", rich_help_panel="Server")
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(submit)
 app.command(rich_help_panel="Jobs")(estimate)
+app.command(rich_help_panel="Jobs")(preflight)
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(watch)
 app.command(rich_help_panel="Jobs", epilog=exits.HELP)(wait)
 app.command("list", rich_help_panel="Jobs")(list_jobs)
@@ -48,8 +55,11 @@ app.command(rich_help_panel="Jobs")(show)
 for _verb in (cancel, pause, resume, retry, clone, label, delete):
     app.command(rich_help_panel="Jobs")(_verb)
 app.command(rich_help_panel="Jobs")(logs)
+app.add_typer(sweeps, name="sweeps", rich_help_panel="Jobs")
 app.command(rich_help_panel="Results")(download)
 app.command(rich_help_panel="Results")(report)
+app.command(rich_help_panel="Results")(compare)
+app.command(rich_help_panel="Results")(export)
 app.add_typer(datasets, name="datasets", rich_help_panel="Inputs")
 app.add_typer(models, name="models", rich_help_panel="Inputs")
 app.command(rich_help_panel="Catalogue")(methods)

@@ -1,3 +1,4 @@
+# Made of aio/client.py by scripts/unasync.py: change that one.
 """The Python client: what the HTTP API offers, as calls that may be repeated safely."""
 
 from __future__ import annotations
@@ -5,9 +6,9 @@ from __future__ import annotations
 import builtins
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from http import HTTPStatus
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 from urllib.parse import quote
@@ -17,33 +18,29 @@ import httpx
 from stillhouse.access import Access
 from stillhouse.address import credentials, server_url
 from stillhouse.bodies import (
-    Artifact,
-    ArtifactPage,
-    Attempt,
-    AttemptPage,
     EntryPage,
     Estimate,
     EventBody,
-    EventPage,
     Filters,
     Job,
     JobPage,
-    Metrics,
     Validation,
 )
-from stillhouse.download import Fetch, Received
-from stillhouse.errors import SpecError, WaitTimedOut
+from stillhouse.errors import WaitTimedOut
 from stillhouse.inputs import Inputs
 from stillhouse.operations import Operations
+from stillhouse.results import Results
 from stillhouse.stream import Following
+from stillhouse.sweeps import Sweeps
 from stillhouse.teacher_caches import TeacherCaches
 from stillhouse.transport import Transport
-from stillhouse.verbs import Verbs, job_path
+from stillhouse.verbs import job_path
+from stillhouse.webhooks import Webhooks
 
 _LONG_POLL_SECONDS = 30
 
 
-class Client(Verbs):
+class Client(Results):
     """One Stillhouse server.
 
     Bodies are the server's JSON as it came (see `stillhouse.bodies`). Connection errors and the
@@ -73,12 +70,16 @@ class Client(Verbs):
         self._http = httpx.Client(
             base_url=url or server_url(),
             timeout=httpx.Timeout(timeout_seconds, connect=10.0),
+            # A watch holds a connection for as long as it lasts, and there may be many.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             headers={"User-Agent": "stillhouse-python", **credentials(api_key, project)},
         )
         super().__init__(Transport(self._http, patience_seconds))
         self.datasets = Inputs(self._transport, "dataset")
         self.models = Inputs(self._transport, "model")
+        self.sweeps = Sweeps(self._transport)
         self.teacher_caches = TeacherCaches(self._transport)
+        self.webhooks = Webhooks(self._transport)
         self.operations = Operations(self._transport)
         self.access = Access(self._transport)
 
@@ -125,7 +126,7 @@ class Client(Verbs):
             ApiError: the spec is refused (422): `errors` has a pointer for each wrong field.
         """
         key = idempotency_key or str(uuid.uuid4())
-        return cast("Job", self._post("/v1/jobs", spec, {"Idempotency-Key": key}))
+        return cast("Job", self._transport.send("POST", "/v1/jobs", spec, {"Idempotency-Key": key}))
 
     def validate(self, spec: Mapping[str, Any]) -> Validation:
         """Check a spec without creating a job, and return it with everything filled in.
@@ -135,7 +136,7 @@ class Client(Verbs):
         """
         # A key makes the repetition of this POST allowed; a dry run stores nothing under it.
         key = {"Idempotency-Key": str(uuid.uuid4())}
-        return cast("Validation", self._post("/v1/jobs?dry_run=true", spec, key))
+        return cast("Validation", self._transport.send("POST", "/v1/jobs?dry_run=true", spec, key))
 
     def estimate(self, spec: Mapping[str, Any]) -> Estimate:
         """What a job would take: sizes, memory, disk, and time as earlier jobs took it.
@@ -145,11 +146,11 @@ class Client(Verbs):
         """
         # A key makes the repetition of this POST allowed; nothing is stored under it.
         key = {"Idempotency-Key": str(uuid.uuid4())}
-        return cast("Estimate", self._post("/v1/jobs/estimate", spec, key))
+        return cast("Estimate", self._transport.send("POST", "/v1/jobs/estimate", spec, key))
 
     def get(self, job_id: str) -> Job:
         """One job as it is now."""
-        return cast("Job", self._get(job_path(job_id)))
+        return cast("Job", self._transport.get(job_path(job_id)))
 
     def wait(self, job_id: str, *, timeout_seconds: float | None = None) -> Job:
         """Wait until the job has ended or is paused, and return it.
@@ -189,7 +190,7 @@ class Client(Verbs):
 
     def watch(
         self, job_id: str, *, after: int = 0, timeout_seconds: float | None = None
-    ) -> Iterator[EventBody]:
+    ) -> Generator[EventBody]:
         """Yield the job's events from number `after` on, live, until the job has ended.
 
         Survives cut connections and restarts of the server without losing or repeating an
@@ -200,92 +201,24 @@ class Client(Verbs):
         """
         until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         following = Following(self._transport, f"{job_path(job_id)}/events", after, until)
-        yield from following
+        with closing(following.events()) as events:
+            yield from events
         if not following.done:
-            raise WaitTimedOut(job_id, self.get(job_id)["status"], timeout_seconds or 0.0)
+            job = self.get(job_id)
+            raise WaitTimedOut(job_id, job["status"], timeout_seconds or 0.0)
 
     def list(self, **wanted: Unpack[Filters]) -> JobPage:
         """One page of jobs, newest first; hand `next_cursor` back as `after` for the next."""
-        return cast("JobPage", self._get("/v1/jobs", cast("Mapping[str, str | int]", wanted)))
-
-    # What a job says
-
-    def attempts(self, job_id: str) -> builtins.list[Attempt]:
-        """Every claim of the job by a worker, the first one first, and how it ended."""
-        return cast("AttemptPage", self._get(f"{job_path(job_id)}/attempts"))["data"]
-
-    def events(self, job_id: str, *, after: int = 0, limit: int = 100) -> EventPage:
-        """One page of the job's story so far, oldest first."""
-        wanted = {"after": after or None, "limit": limit}
-        return cast("EventPage", self._get(f"{job_path(job_id)}/events", wanted))
-
-    def metrics(
-        self, job_id: str, *, keys: Sequence[str] = (), max_points: int | None = None
-    ) -> Metrics:
-        """The job's curves as columns; with `max_points`, thinned out but true in their peaks."""
-        wanted = {"keys": ",".join(keys) or None, "max_points": max_points}
-        return cast("Metrics", self._get(f"{job_path(job_id)}/metrics", wanted))
-
-    def report(self, job_id: str) -> str:
-        """The job's report as Markdown."""
-        path, accept = f"{job_path(job_id)}/report", {"Accept": "text/markdown"}
-        return self._transport.request("GET", path, headers=accept).text
-
-    def report_page(self, job_id: str) -> str:
-        """The job's report as one self-contained HTML file."""
-        return self._transport.request("GET", f"{job_path(job_id)}/report.html").text
-
-    def report_json(self, job_id: str) -> dict[str, Any]:
-        """The job's report for programs: verdict, gates, details and files."""
-        return cast("dict[str, Any]", self._get(f"{job_path(job_id)}/report"))
-
-    def checksums(self, job_id: str) -> str:
-        """The job's files as `sha256sum --check` reads them."""
-        return self._transport.request("GET", f"{job_path(job_id)}/SHA256SUMS").text
-
-    def artifacts(self, job_id: str) -> builtins.list[Artifact]:
-        """The job's files."""
-        return cast("ArtifactPage", self._get(f"{job_path(job_id)}/artifacts"))["data"]
-
-    def download(
-        self,
-        job_id: str,
-        folder: Path | str,
-        *,
-        names: Sequence[str] = (),
-        received: Received | None = None,
-        redirect: bool | None = None,
-    ) -> builtins.list[Path]:
-        """Bring the job's files (or those of `names`) into `folder`, verified, and return them.
-
-        An interrupted download goes on where it stopped. `received(here, whole)` is told the
-        bytes of the file in hand. `redirect` says whether the files may come from the server's
-        bucket directly, or never; without it the server decides.
-
-        Raises:
-            SpecError: a name that the job does not have.
-            DigestMismatch: a file is not what the server lists.
-        """
-        listed = {artifact["name"]: artifact for artifact in self.artifacts(job_id)}
-        if missing := [name for name in names if name not in listed]:
-            has = ", ".join(sorted(listed)) or "none yet"
-            raise SpecError(f"{job_id} has no file {', '.join(missing)}; it has: {has}")
-        asked = "" if redirect is None else f"?redirect={str(redirect).lower()}"
-        return [
-            Fetch(
-                transport=self._transport,
-                path=f"{job_path(job_id)}/artifacts/{quote(name, safe='')}{asked}",
-                artifact=listed[name],
-                folder=Path(folder),
-            ).run(received)
-            for name in (names or sorted(listed))
-        ]
+        return cast(
+            "JobPage",
+            self._transport.get("/v1/jobs", cast("Mapping[str, str | int]", wanted)),
+        )
 
     # The catalogue
 
     def catalogue(self, axis: str = "methods") -> builtins.list[dict[str, Any]]:
         """The entries of one axis: methods, objectives, temperatures, weightings, paths …."""
-        return cast("EntryPage", self._get(f"/v1/{quote(axis, safe='')}"))["data"]
+        return cast("EntryPage", self._transport.get(f"/v1/{quote(axis, safe='')}"))["data"]
 
     def methods(self) -> builtins.list[dict[str, Any]]:
         """The methods that a spec may name, with formula, defaults, paper and JSON Schema."""
@@ -293,4 +226,4 @@ class Client(Verbs):
 
     def method(self, name: str) -> dict[str, Any]:
         """One method, as `methods` lists it."""
-        return cast("dict[str, Any]", self._get(f"/v1/methods/{quote(name, safe='')}"))
+        return cast("dict[str, Any]", self._transport.get(f"/v1/methods/{quote(name, safe='')}"))

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from stillhouse.address import data_folder
 from stillhouse.client import Client
 from stillhouse.errors import StillhouseError
-from stillhouse.operations import Check, Pulse, Worker
+from stillhouse.operation_bodies import Check, Pulse, Worker
 from stillhouse.words import size
 
 FLOORS: Final = {"torch": "2.10", "onnx": "1.21"}

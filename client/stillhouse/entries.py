@@ -19,12 +19,13 @@ _NEEDS: Final = {
     "needs_labels": "labels",
     "needs_features": "features",
     "needs_indices": "indices",
+    "needs_tokens": "transformers",
     "learns": "layers of its own",
     "changes_student": "a changed student",
     "prepares_teacher": "a prepared teacher",
     "couples_samples": "several samples at once",
 }
-_AS_THEY_ARE: Final = ("name", "title", "summary", "formula", "shapes", "paper", "source")
+_AS_THEY_ARE: Final = ("name", "title", "summary", "formula", "shapes", "paper", "source", "plugin")
 
 
 def entries_table(entries: list[Entry]) -> Table:

@@ -1,42 +1,22 @@
+# Made of aio/inputs.py by scripts/unasync.py: change that one.
 """Datasets and models that were uploaded, as calls; what a spec names by `reference`."""
 
 from __future__ import annotations
 
 import builtins
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypedDict, cast
+from typing import Any, cast
 from urllib.parse import quote
 
-from stillhouse.download import Received
+from stillhouse.gathering import Outgoing, Received
+from stillhouse.input_bodies import Input, InputKind, InputPage
+from stillhouse.inspection_bodies import Inspection
+from stillhouse.inspections import inspected
 from stillhouse.sending import Sending
 from stillhouse.transport import Transport
 
-InputKind = Literal["dataset", "model"]
 _PAGE = 200
-
-
-class Input(TypedDict):
-    """A file that was uploaded."""
-
-    id: str
-    object: InputKind
-    name: str
-    size_bytes: int
-    sha256: str
-    media_type: str
-    reference: str
-    """What a spec writes where it takes a path: `dataset:ds_…` or `model:mdl_…`."""
-    created_at: str
-    created_by: str | None
-
-
-class InputPage(TypedDict):
-    """One page of them."""
-
-    object: Literal["list"]
-    data: list[Input]
-    has_more: bool
-    next_cursor: str | None
 
 
 class Inputs:
@@ -63,17 +43,16 @@ class Inputs:
             Unreachable: the server stayed away longer than the client's patience.
             StillhouseError: the file cannot be read.
         """
-        sending = Sending(self._transport, self._kind, Path(path), name)
-        if known := self._find(sending.sha256):
+        file = Outgoing(Path(path))
+        if known := self._find(file.sha256):
             return known
+        sending = Sending(self._transport, self._kind, file, name)
         return cast("Input", sending.run(received))
 
     def page(self, *, after: str | None = None, limit: int = 50) -> InputPage:
         """One page, the newest first; hand `next_cursor` back as `after` for the next."""
-        wanted: dict[str, str | int] = {"limit": limit}
-        if after is not None:
-            wanted["after"] = after
-        return cast("InputPage", self._transport.request("GET", self._all, params=wanted).json())
+        wanted = {"limit": limit, "after": after}
+        return cast("InputPage", self._transport.get(self._all, wanted))
 
     def list(self) -> builtins.list[Input]:
         """All of them, the newest first."""
@@ -86,7 +65,7 @@ class Inputs:
 
     def get(self, input_id: str) -> Input:
         """One of them, by its id or its reference."""
-        return cast("Input", self._transport.request("GET", self._one(input_id)).json())
+        return cast("Input", self._transport.get(self._one(input_id)))
 
     def delete(self, input_id: str) -> None:
         """Delete one, by its id or its reference.
@@ -96,9 +75,41 @@ class Inputs:
         """
         self._transport.request("DELETE", self._one(input_id))
 
+    def report(
+        self, input_id: str, options: Mapping[str, Any] | None = None, *, again: bool = False
+    ) -> Inspection:
+        """What a dataset is like, once a worker has walked over it.
+
+        `options` are the `data` and the `task` of a spec; of a zip, or of arrays, none are needed.
+
+        Raises:
+            ApiError: there is none, or it cannot be read so.
+            StillhouseError: no worker has looked for a long while.
+        """
+        path = f"{self._one(input_id)}/report"
+        return inspected(self._transport, "POST", path, body=options, again=again)
+
+    def page_of(self, inspection_id: str) -> str:
+        """A report that is done, as one HTML page which loads nothing.
+
+        Raises:
+            ApiError: there is none.
+        """
+        path = f"/v1/inspections/{quote(inspection_id, safe='')}"
+        return self._transport.text(path, headers={"Accept": "text/html"})
+
+    def layers(self, input_id: str) -> Inspection:
+        """Layers of a model by path, with shapes and parameters, once a worker has looked.
+
+        Raises:
+            ApiError: there is none.
+            StillhouseError: no worker has looked for a long while.
+        """
+        return inspected(self._transport, "GET", f"{self._one(input_id)}/layers")
+
     def _find(self, sha256: str) -> Input | None:
         wanted = {"sha256": sha256, "limit": 1}
-        page = self._transport.request("GET", self._all, params=wanted).json()
+        page = self._transport.get(self._all, wanted)
         return next(iter(cast("InputPage", page)["data"]), None)
 
     def _one(self, input_id: str) -> str:

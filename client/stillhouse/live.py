@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from stillhouse.bodies import EventBody
+from stillhouse.curves import CurvesView
 from stillhouse.story import Stage, Story
 from stillhouse.words import duration, number, whole
 
@@ -28,9 +29,9 @@ class Follower(Protocol):
         ...
 
 
-def follower(console: Console, title: str) -> Follower:
-    """Bars on a terminal, lines into a file or a CI log."""
-    return Bars(console, title) if console.is_terminal else Lines(console)
+def follower(console: Console, title: str, *, curves: bool = False) -> Follower:
+    """Bars on a terminal, and `curves` below them if wanted; lines into a file or a CI log."""
+    return Bars(console, title, curves=curves) if console.is_terminal else Lines(console)
 
 
 class Lines:
@@ -69,9 +70,10 @@ class Lines:
 class Bars:
     """The whole run and its current stage as two bars; finished stages stay above as lines."""
 
-    def __init__(self, console: Console, title: str) -> None:
+    def __init__(self, console: Console, title: str, *, curves: bool = False) -> None:
         """Draw on `console`, a terminal."""
         self._console = console
+        self._curves = CurvesView() if curves else None
         self._whole = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -93,8 +95,8 @@ class Bars:
     def follow(self, events: Iterable[EventBody]) -> None:
         """Draw until the events end; the bars are gone afterwards."""
         story = Story()
-        both = Group(self._whole, self._stage)
-        with Live(both, console=self._console, transient=True, refresh_per_second=8) as live:
+        parts = Group(self._whole, self._stage, *([self._curves] if self._curves else []))
+        with Live(parts, console=self._console, transient=True, refresh_per_second=8) as live:
             for event in events:
                 line = story.tell(event)
                 if line is not None:
@@ -102,6 +104,8 @@ class Bars:
                 self._draw(story)
 
     def _draw(self, story: Story) -> None:
+        if self._curves is not None:
+            self._curves.look(story)
         left = story.eta_seconds
         said = story.status if left is None else f"{duration(left)} left"
         if story.status == "running" and story.phase != "training":

@@ -1,50 +1,16 @@
+# Made of aio/operations.py by scripts/unasync.py: change that one.
 """What operators ask a server: how it is, who works for it, what trainers wrote."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import cast
 from urllib.parse import quote
 
 from stillhouse.errors import ApiError
+from stillhouse.operation_bodies import Check, DrainMode, Pulse, Worker
 from stillhouse.transport import Transport
-
-DrainMode = Literal["finish", "save"]
-
-
-class Check(TypedDict):
-    """One thing that the server needs, and whether it is there."""
-
-    name: str
-    ok: bool
-    detail: str
-
-
-class Worker(TypedDict):
-    """A worker that was seen lately."""
-
-    id: str
-    started_at: str
-    seen_at: str
-    slots: int
-    alive: bool
-    draining: NotRequired[DrainMode | None]
-    """How it drains, where it takes no more jobs."""
-    draining_since: NotRequired[str | None]
-    about: NotRequired[dict[str, Any] | None]
-    """What it computes with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pulse:
-    """A server that answers."""
-
-    version: str
-    clock_ahead_seconds: float | None
-    """How far its clock is before this machine's, to a second; None where it does not say."""
 
 
 class Operations:
@@ -73,7 +39,7 @@ class Operations:
     def ready(self) -> list[Check]:
         """What the server needs: all of it where it is ready, what is missing where it is not."""
         try:
-            response = self._transport.request("GET", "/readyz")
+            told = self._transport.get("/readyz")
         except ApiError as error:
             missing = [
                 Check(name=field.parameter or "", ok=False, detail=field.message)
@@ -82,12 +48,12 @@ class Operations:
             if error.code != "not_ready" or not missing:
                 raise
             return missing
-        return cast("list[Check]", response.json()["checks"])
+        return cast("list[Check]", told["checks"])
 
     def workers(self) -> list[Worker]:
         """The workers that are there, and those that lately were."""
-        response = self._transport.request("GET", "/v1/workers")
-        return cast("list[Worker]", response.json()["data"])
+        listed = self._transport.get("/v1/workers")
+        return cast("list[Worker]", listed["data"])
 
     def drain_worker(self, worker_id: str, *, mode: DrainMode = "finish") -> Worker:
         """Have a worker take no more jobs and end once it runs none; again changes nothing.
@@ -97,14 +63,8 @@ class Operations:
         Raises:
             ApiError: there is no such worker (404), or this is no key of the house (403).
         """
-        response = self._transport.request(
-            "POST",
-            f"/v1/workers/{quote(worker_id, safe='')}/drain",
-            headers={"Content-Type": "application/json"},
-            content=json.dumps({"mode": mode}).encode(),
-            repeatable=True,
-        )
-        return cast("Worker", response.json())
+        path = f"/v1/workers/{quote(worker_id, safe='')}/drain"
+        return cast("Worker", self._transport.send("POST", path, {"mode": mode}, again=True))
 
     def logs(self, job_id: str, *, attempt: int | None = None, tail: int = 1000) -> str:
         """The last lines that the job's trainers wrote; each attempt begins with its own line."""
@@ -112,4 +72,4 @@ class Operations:
         if attempt is not None:
             params["attempt"] = attempt
         path = f"/v1/jobs/{quote(job_id, safe='')}/logs"
-        return self._transport.request("GET", path, params=params).text
+        return self._transport.text(path, params)

@@ -26,6 +26,9 @@ AsJson = Annotated[
     typer.Option("--json", help="Standard output is JSON only; talk goes to standard error."),
 ]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, job_…")]
+Curves = Annotated[
+    bool, typer.Option("--curves/--no-curves", help="Draw the training's curve on a terminal.")
+]
 Timeout = Annotated[
     float | None,
     typer.Option(

@@ -1,16 +1,14 @@
+# Made of aio/sending.py by scripts/unasync.py: change that one.
 """Files on their way to the server, in parts: a cut connection costs a part."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from stillhouse.download import Received, sha256_of
-from stillhouse.errors import ApiError, StillhouseError
+from stillhouse.errors import ApiError
+from stillhouse.gathering import Outgoing, Received
 from stillhouse.transport import Transport
 
 _ROUNDS = 3
@@ -34,21 +32,12 @@ class _Upload(TypedDict):
 class Sending:
     """One file that is to become a dataset or a model."""
 
-    def __init__(self, transport: Transport, kind: str, path: Path, name: str | None) -> None:
-        """Read the file once for its sha256.
-
-        Raises:
-            StillhouseError: it cannot be read.
-        """
+    def __init__(self, transport: Transport, kind: str, file: Outgoing, name: str | None) -> None:
+        """Take a file, and the name that it shall have there."""
         self._transport = transport
         self._kind = kind
-        self._path = path
-        self._name = name or path.name
-        try:
-            self._size = path.stat().st_size
-            self.sha256 = sha256_of(path)
-        except OSError as error:
-            raise StillhouseError(f"{path} cannot be read: {error.strerror or error}") from error
+        self._file = file
+        self._name = name or file.name
 
     def run(self, received: Received | None) -> Any:
         """Send what is not there yet, and return what became of it; see `Inputs.upload`."""
@@ -67,53 +56,47 @@ class Sending:
         wanted = {
             "kind": self._kind,
             "name": self._name,
-            "size_bytes": self._size,
-            "sha256": self.sha256,
+            "size_bytes": self._file.size,
+            "sha256": self._file.sha256,
         }
-        return cast("_Upload", self._ask("POST", "/v1/uploads", json.dumps(wanted).encode()))
+        content = json.dumps(wanted).encode()
+        return cast("_Upload", self._ask("POST", "/v1/uploads", content))
 
     def _send(self, upload: _Upload, received: Received | None) -> None:
         there = {part["number"] for part in upload["received"]}
-        size = upload["part_bytes"]
+        size, whole = upload["part_bytes"], self._file.size
         spans = [
-            (number, first, min(size, self._size - first))
-            for number, first in enumerate(range(0, self._size, size), start=1)
+            (number, first, min(size, whole - first))
+            for number, first in enumerate(range(0, whole, size), start=1)
         ]
         here = sum(length for number, _, length in spans if number in there)
         if received is not None:
-            received(here, self._size)
-        try:
-            with self._path.open("rb") as file:
-                for number, first, length in spans:
-                    if number in there:
-                        continue
-                    file.seek(first)
-                    self._put(upload, number, file.read(length))
-                    here += length
-                    if received is not None:
-                        received(here, self._size)
-        except OSError as error:
-            raise StillhouseError(f"{self._path} cannot be read: {error}") from error
+            received(here, whole)
+        for number, first, length in spans:
+            if number in there:
+                continue
+            part, digest = self._file.part(first, length)
+            self._put(upload, number, part, digest)
+            here += length
+            if received is not None:
+                received(here, whole)
 
-    def _put(self, upload: _Upload, number: int, part: bytes) -> None:
-        digest = base64.b64encode(hashlib.sha256(part).digest()).decode()
+    def _put(self, upload: _Upload, number: int, part: bytes, digest: str) -> None:
         self._transport.request(
             "PUT",
             f"/v1/uploads/{upload['id']}/parts/{number}",
-            headers={
-                "Content-Type": "application/octet-stream",
-                "Content-Digest": f"sha-256=:{digest}:",
-            },
+            headers={"Content-Type": "application/octet-stream", "Content-Digest": digest},
             content=part,
             repeatable=True,
         )
 
     def _ask(self, method: str, path: str, content: bytes | None = None) -> Any:
-        return self._transport.request(
+        response = self._transport.request(
             method,
             path,
             headers={"Content-Type": "application/json"} if content is not None else None,
             content=content,
             read_timeout_seconds=_COMPLETE_SECONDS,
             repeatable=True,
-        ).json()
+        )
+        return response.json()

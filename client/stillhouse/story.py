@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from stillhouse.words import duration, percent, whole
 
 Data = dict[str, Any]
 """What an event carries; the server's version decides what is in it."""
+_MOST_LOSSES: Final = 2000
 
 
 @dataclass
@@ -25,6 +27,32 @@ class Stage:
     epoch: float | None = None
     metrics: dict[str, float | None] = field(default_factory=dict[str, float | None])
     done: bool = False
+    metric: str | None = None
+    """What it is validated by."""
+    validated: dict[int, float] = field(default_factory=dict[int, float])
+    """The metric on the validation samples, by step."""
+    tested: float | None = None
+    """The metric on the test part, once it has ended."""
+    losses: dict[int, float] = field(default_factory=dict[int, float])
+    """As far as they were heard of, by step."""
+
+    @property
+    def reached(self) -> float | None:
+        """The newest score, on the validation samples where there are any."""
+        return self.validated[max(self.validated)] if self.validated else self.tested
+
+    def heard(self, step: int, metrics: Mapping[str, float | None]) -> None:
+        """Take in what was told of a step."""
+        self.step, self.metrics = step, dict(metrics)
+        if (loss := metrics.get("loss")) is not None and math.isfinite(loss):
+            self.losses[step] = loss
+        if len(self.losses) > _MOST_LOSSES:
+            self.losses = dict(list(self.losses.items())[::2])
+
+    def forget_behind(self, step: int) -> None:
+        """What is trained once more is told once more."""
+        self.validated = {at: value for at, value in self.validated.items() if at <= step}
+        self.losses = {at: value for at, value in self.losses.items() if at <= step}
 
     @property
     def title(self) -> str:
@@ -95,6 +123,7 @@ class Story:
         stage = self.current = self._at(data)
         stage.step = int(data.get("step") or 0)
         stage.total_steps = int(data.get("total_steps") or 0)
+        stage.forget_behind(stage.step)
         return f"{stage.title}: goes on at step {whole(stage.step)}" if stage.step else None
 
     def progressed(self, _event: EventBody, data: Data) -> str | None:
@@ -105,10 +134,19 @@ class Story:
         self.eta_seconds = None if eta is None else float(eta)
         if data.get("stage"):
             stage = self.current = self._at(data)
-            stage.step = int(data.get("step") or 0)
+            stage.heard(int(data.get("step") or 0), data.get("metrics") or {})
             stage.total_steps = int(data.get("total_steps") or stage.total_steps)
             stage.epoch = data.get("epoch")
-            stage.metrics = data.get("metrics") or {}
+        return None
+
+    def stage_evaluated(self, _event: EventBody, data: Data) -> str | None:
+        """A network was measured on samples that it does not learn from."""
+        stage, metric = self._at(data), str(data.get("metric", "accuracy"))
+        scores: dict[str, float | None] = data.get("scores") or {}
+        score = scores.get(metric)
+        if data.get("split") == "validation" and score is not None and math.isfinite(score):
+            stage.metric = metric
+            stage.validated[int(data["step"])] = score
         return None
 
     def stage_finished(self, _event: EventBody, data: Data) -> str | None:
@@ -116,7 +154,7 @@ class Story:
         stage = self._at(data)
         stage.done, stage.step = True, stage.total_steps
         scores: dict[str, float | None] = data.get("scores") or {}
-        score = scores.get(data.get("metric", "accuracy"))
+        score = stage.tested = scores.get(data.get("metric", "accuracy"))
         said = "" if score is None else f" {percent(score)}"
         return f"{stage.title}:{said} in {duration(data.get('seconds'))}"
 
@@ -174,6 +212,8 @@ class Story:
     def _at(self, data: Data) -> Stage:
         name = str(data["stage"])
         stage = self.stages.setdefault(name, Stage(name, str(data.get("role") or name)))
+        if data.get("role"):
+            stage.role = str(data["role"])  # which not every event tells
         if data.get("seed") is not None:
             stage.seed = int(data["seed"])
         return stage
@@ -195,6 +235,7 @@ _HEARD: Final[dict[str, Callable[[Story, EventBody, Data], str | None]]] = {
     "phase": Story.phase_began,
     "progress": Story.progressed,
     "stage.started": Story.stage_started,
+    "stage.evaluated": Story.stage_evaluated,
     "stage.finished": Story.stage_finished,
     "teacher.chosen": Story.teacher_chosen,
     "answers.ready": Story.answers_ready,

@@ -119,6 +119,15 @@ def verdict_view(verdict: Verdict) -> RenderableType:
             size(measured["size_bytes"]),
             f"{measured['latency_ms']:.2g} ms",
         )
+    if int8 := verdict.get("int8"):
+        table.add_row(
+            Text(f"student in int8, seed {int8['seed']}"),
+            percent(int8["score"]),
+            "-",
+            whole(verdict["student"]["parameters"]),
+            size(int8["size_bytes"]),
+            f"{int8['latency_ms']:.2g} ms",
+        )
     outcome = verdict["outcome"]
     sentence = Text.assemble(
         (outcome.upper(), _OUTCOME_STYLE.get(outcome, "bold")), "  ", verdict["sentence"]

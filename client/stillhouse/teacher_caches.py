@@ -1,59 +1,16 @@
+# Made of aio/teacher_caches.py by scripts/unasync.py: change that one.
 """What the server keeps of its teachers' answers, as calls."""
 
 from __future__ import annotations
 
 import builtins
-import json
-from typing import Any, Literal, TypedDict, cast
+from typing import cast
 from urllib.parse import quote
 
+from stillhouse.cache_bodies import TeacherCache, TeacherCacheList
 from stillhouse.transport import Transport
 
 _ALL = "/v1/teacher-caches"
-
-
-class CachedSheet(TypedDict):
-    """One finished table of a teacher's answers."""
-
-    part: str
-    view: int | None
-    """Number of the stored view; None is the image as it is."""
-    augmentation: dict[str, Any] | None
-    tap: str
-    precision: str
-    dtype: str
-    top_k: int | None
-    samples: int
-    shape: list[int]
-
-
-class TeacherCache(TypedDict):
-    """What one teacher said of one data set."""
-
-    object: Literal["teacher_cache"]
-    key: str
-    teacher: str
-    weights_sha256: str
-    data: str
-    data_sha256: str
-    validation_size: int
-    bytes: int
-    seconds: float
-    sheets: list[CachedSheet]
-    created_at: str
-    used_at: str
-    pinned: bool
-    in_use: bool
-
-
-class TeacherCacheList(TypedDict):
-    """All teacher caches, the last used first."""
-
-    object: Literal["list"]
-    data: list[TeacherCache]
-    bytes: int
-    """What all of them take."""
-    budget_bytes: int
 
 
 class TeacherCaches:
@@ -65,27 +22,21 @@ class TeacherCaches:
 
     def page(self) -> TeacherCacheList:
         """All caches, the last used first, with what they take and may take."""
-        return cast("TeacherCacheList", self._transport.request("GET", _ALL).json())
+        return cast("TeacherCacheList", self._transport.get(_ALL))
 
     def list(self) -> builtins.list[TeacherCache]:
         """All caches, the last used first."""
-        return self.page()["data"]
+        page = self.page()
+        return page["data"]
 
     def get(self, key: str) -> TeacherCache:
         """One cache: whose answers, about which data, in which views."""
-        return cast("TeacherCache", self._transport.request("GET", _one(key)).json())
+        return cast("TeacherCache", self._transport.get(_one(key)))
 
     def pin(self, key: str, *, pinned: bool = True) -> TeacherCache:
         """Keep a cache whatever the budget, or with `pinned=False` no longer."""
-        return cast(
-            "TeacherCache",
-            self._transport.request(
-                "PATCH",
-                _one(key),
-                headers={"Content-Type": "application/json"},
-                content=json.dumps({"pinned": pinned}).encode(),
-            ).json(),
-        )
+        pin = {"pinned": pinned}
+        return cast("TeacherCache", self._transport.send("PATCH", _one(key), pin))
 
     def delete(self, key: str) -> None:
         """Remove a cache; jobs that need it write it anew.

@@ -1,53 +1,21 @@
+# Made of aio/transport.py by scripts/unasync.py: change that one.
 """HTTP with patience: a request is repeated while that is safe and may help."""
 
 from __future__ import annotations
 
-import random
+import json
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Any
 
 import httpx
 
-from stillhouse.errors import StillhouseError, Unreachable, api_error
+from stillhouse.errors import SpecError, StillhouseError, Unreachable, api_error
+from stillhouse.patience import RETRIED_STATUS, Patience, may_repeat, retry_after_seconds, said
 
-RETRIED_STATUS = frozenset({429, 502, 503, 504})
-"""Answers that say: not now. Everything else is an answer."""
-_SAFE_METHODS = frozenset({"GET", "HEAD"})
-_FIRST_DELAY_SECONDS = 0.2
-_LONGEST_DELAY_SECONDS = 10.0
-
-
-class Patience:
-    """One budget of seconds for one thing; refilled by `progress`."""
-
-    def __init__(self, seconds: float) -> None:
-        """Start the clock."""
-        self._seconds = seconds
-        self.progress()
-
-    def progress(self) -> None:
-        """Something came through: full patience again, short delays again."""
-        self._until = time.monotonic() + self._seconds
-        self._delay = _FIRST_DELAY_SECONDS
-
-    def sleep(self, at_least: float = 0.0) -> bool:
-        """Sleep with back-off and jitter, or return False when no time is left for it.
-
-        Args:
-            at_least: what the server asked for in `Retry-After`, in seconds.
-        """
-        left = self._until - time.monotonic()
-        # Jitter: clients that lost one server together must not come back together.
-        delay = max(self._delay * random.uniform(0.7, 1.3), at_least)  # noqa: S311
-        if delay > left:
-            return False
-        time.sleep(delay)
-        self._delay = min(self._delay * 2, _LONGEST_DELAY_SECONDS)
-        return True
+JSON = "application/json"
 
 
 class Transport:
@@ -77,12 +45,12 @@ class Transport:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: httpx.Timeout | None = None,
+        within: httpx.Timeout | None = None,
     ) -> httpx.Response:
         """One try, the body still unread: the caller closes the response."""
         request = self._http.build_request(method, path, headers=dict(headers or {}))
-        if timeout is not None:
-            request.extensions["timeout"] = timeout.as_dict()
+        if within is not None:
+            request.extensions["timeout"] = within.as_dict()
         return self._http.send(request, stream=True)
 
     @contextmanager
@@ -111,6 +79,58 @@ class Transport:
         ):
             yield response
 
+    def get(self, path: str, params: Mapping[str, str | int | None] | None = None) -> Any:
+        """The JSON at a path; parameters that are None are left out.
+
+        Raises:
+            ApiError: the server refused.
+            Unreachable: no usable answer within the patience.
+        """
+        given = {key: value for key, value in (params or {}).items() if value is not None}
+        response = self.request("GET", path, params=given or None)
+        return response.json()
+
+    def text(
+        self,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """The text at a path; raises what `get` raises."""
+        response = self.request("GET", path, params=params, headers=headers)
+        return response.text
+
+    def send(  # noqa: PLR0913 - the parts of a request
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        kind: str = JSON,
+        again: bool = False,
+    ) -> Any:
+        """The JSON of the server's answer to a body, or to none; `again` if it may be repeated.
+
+        Raises:
+            SpecError: the body has what JSON cannot say.
+            ApiError: the server refused.
+            Unreachable: no usable answer within the patience.
+        """
+        try:
+            content = json.dumps(body, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError) as error:
+            raise SpecError(f"this cannot be sent as JSON: {error}") from error
+        sent = {"Content-Type": kind} if body is not None else {}
+        response = self.request(
+            method,
+            path,
+            headers={**sent, **(headers or {})},
+            content=content if body is not None else None,
+            repeatable=again or method == "PATCH",
+        )
+        return response.json()
+
     def request(  # noqa: PLR0913 - the parts of a request, by keyword
         self,
         method: str,
@@ -134,7 +154,7 @@ class Transport:
         if read_timeout_seconds is not None:
             seconds = httpx.Timeout(self._http.timeout.connect, read=read_timeout_seconds)
             request.extensions["timeout"] = seconds.as_dict()
-        repeatable |= method in _SAFE_METHODS or "idempotency-key" in request.headers
+        repeatable |= may_repeat(request)
         patience = self.patience()
         while True:
             wait = 0.0
@@ -153,20 +173,7 @@ class Transport:
                 if not repeatable or response.status_code not in RETRIED_STATUS:
                     raise problem
                 wait = retry_after_seconds(response)
-            if not patience.sleep(wait):
+            delay = patience.delay(wait)
+            if delay is None:
                 raise problem
-
-
-def said(error: Exception) -> str:
-    """What an exception says, or at least its name."""
-    return str(error).rstrip(".") or type(error).__name__
-
-
-def retry_after_seconds(response: httpx.Response) -> float:
-    """The `Retry-After` of a response in seconds from now, 0 without one."""
-    value = response.headers.get("retry-after", "").strip()
-    if value.isdecimal():
-        return float(value)
-    with suppress(ValueError):
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    return 0.0
+            time.sleep(delay)

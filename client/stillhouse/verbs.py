@@ -1,18 +1,18 @@
+# Made of aio/verbs.py by scripts/unasync.py: change that one.
 """What can be done to a job, as calls; asking again is no error."""
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from stillhouse.bodies import Job
-from stillhouse.errors import SpecError
+from stillhouse.inspection_bodies import Inspection
+from stillhouse.inspections import inspected
 from stillhouse.transport import Transport
 
-JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -53,7 +53,7 @@ class Verbs:
         if max_runtime_seconds is not None:
             body["max_runtime_seconds"] = max_runtime_seconds
         # Not sent again by itself: the job may have failed once more in between.
-        return cast("Job", self._send("POST", f"{job_path(job_id)}/retry", body))
+        return cast("Job", self._transport.send("POST", f"{job_path(job_id)}/retry", body))
 
     def clone(
         self,
@@ -69,7 +69,7 @@ class Verbs:
         """
         key = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         path = f"{job_path(job_id)}/clone"
-        return cast("Job", self._send("POST", path, patch or {}, key, kind=MERGE_PATCH))
+        return cast("Job", self._transport.send("POST", path, patch or {}, key, kind=MERGE_PATCH))
 
     def change(self, job_id: str, patch: Mapping[str, Any]) -> Job:
         """Change the job's `name`, `labels` or `priority` by a JSON merge patch.
@@ -79,7 +79,7 @@ class Verbs:
         Raises:
             ApiError: the priority of a job that does not wait any more (409).
         """
-        return cast("Job", self._send("PATCH", job_path(job_id), patch, kind=MERGE_PATCH))
+        return cast("Job", self._transport.send("PATCH", job_path(job_id), patch, kind=MERGE_PATCH))
 
     def delete(self, job_id: str) -> None:
         """Remove a job, its story, curves and files; to delete it again is no error.
@@ -89,40 +89,17 @@ class Verbs:
         """
         self._transport.request("DELETE", job_path(job_id), repeatable=True)
 
-    def _get(self, path: str, params: Mapping[str, str | int | None] | None = None) -> object:
-        given = {key: value for key, value in (params or {}).items() if value is not None}
-        return self._transport.request("GET", path, params=given or None).json()
-
     def _verb(self, job_id: str, verb: str, body: Mapping[str, Any] | None = None) -> object:
-        return self._send("POST", f"{job_path(job_id)}/{verb}", body, again=True)
+        return self._transport.send("POST", f"{job_path(job_id)}/{verb}", body, again=True)
 
-    def _post(
-        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
-    ) -> object:
-        return self._send("POST", path, body, headers)
+    def preflight(self, spec: Mapping[str, Any], *, again: bool = False) -> Inspection:
+        """What a job would fail of: a worker takes one step of each training, and queues no job.
 
-    def _send(  # noqa: PLR0913 - the parts of a request
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        headers: Mapping[str, str] | None = None,
-        *,
-        kind: str = JSON,
-        again: bool = False,
-    ) -> object:
-        try:
-            content = json.dumps(body, allow_nan=False, ensure_ascii=False).encode()
-        except (TypeError, ValueError) as error:
-            raise SpecError(f"this cannot be sent as JSON: {error}") from error
-        sent = {"Content-Type": kind} if body is not None else {}
-        return self._transport.request(
-            method,
-            path,
-            headers={**sent, **(headers or {})},
-            content=content if body is not None else None,
-            repeatable=again or method == "PATCH",
-        ).json()
+        Raises:
+            ApiError: the spec is refused (422), exactly as `submit` would refuse it.
+            StillhouseError: no worker has looked for a long while.
+        """
+        return inspected(self._transport, "POST", "/v1/jobs/preflight", body=spec, again=again)
 
 
 def job_path(job_id: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from bad_network import BadNetwork
+from moody import Moody, moody_server
 from stand import SPEC, Cli, Said, Server, Worker, run_cli, worker_on
 from stillhouse import Client
 
@@ -77,3 +78,10 @@ def bad_network(server: Server) -> Iterator[BadNetwork]:
     network.open()
     yield network
     network.close()
+
+
+@pytest.fixture
+def moody() -> Iterator[Moody]:
+    """A server of moods."""
+    with moody_server() as server:
+        yield server

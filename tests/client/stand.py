@@ -83,7 +83,9 @@ def free_port() -> int:
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without any setting of ours, and with `more`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("STILLHOUSE_")}
-    return {**kept, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200", **more}
+    # The packages beside these tests, whichever ones are installed.
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "client")))
+    return {**kept, "PYTHONPATH": paths, "NO_COLOR": "1", "COLUMNS": "200", **more}
 
 
 @dataclass

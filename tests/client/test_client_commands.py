@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +44,7 @@ def test_submit_gives_the_id_alone_and_json_the_job(cli: Cli, spec_file: Path) -
     assert job["status"] == "queued"
     assert job["labels"] == {"env": "ci"}
     assert cli("show", job["id"], "--json").json["spec"]["labels"] == {"env": "ci"}
+    assert "No worker is there" in cli("show", job["id"]).err
     listed = cli("list", "--label", "env=ci", "--json").json
     assert [one["id"] for one in listed["data"]] == [job["id"]]
 
@@ -182,7 +180,7 @@ def test_an_estimate_is_told(cli: Cli, tmp_path: Path) -> None:
     file.write_text(json.dumps(SPEC))
     said = cli("estimate", str(file), "--set", "seeds=[0,1]")
     assert said.code == 0
-    assert "parameters" in said.out
+    assert "172 parameters, 320 FLOPs for a sample" in said.out
     assert "no job like it" in said.out
     assert cli("estimate", str(file), "--json").json["steps"] > 0
     refused = cli("estimate", str(file), "--set", "student=nobody", "--json")
@@ -215,50 +213,3 @@ def test_control_c_lets_go_of_the_job(server: Server, client: Client, worker: Wo
     assert f"stillhouse watch {job_id}" in said
     assert f"stillhouse cancel {job_id}" in said
     assert client.get(job_id)["status"] == "running"
-
-
-def test_a_terminal_gets_bars(server: Server, client: Client, worker: Worker) -> None:
-    job_id = client.submit(SPEC)["id"]
-    claim = worker.take(job_id)
-    worker.tell(
-        claim,
-        {
-            "type": "stage.progress",
-            "stage": "student-0",
-            "role": "student",
-            "seed": 0,
-            "step": 1234,
-            "total_steps": 5000,
-            "epoch": 2.0,
-            "samples_per_second": 10.0,
-            "eta_seconds": 60.0,
-            "percent": 42.0,
-            "run_eta_seconds": 65.0,
-            "metrics": {"loss": 0.25},
-        },
-    )
-    seen = b""
-    near, far = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "stillhouse", "watch", job_id],
-        env=environment(STILLHOUSE_URL=server.url, TERM="xterm", COLUMNS="120", LINES="40"),
-        stdin=far,
-        stdout=far,
-        stderr=far,
-        start_new_session=True,
-    ) as watching:
-        os.close(far)
-        until = time.monotonic() + 30
-        while b"loss 0.25" not in seen:
-            assert time.monotonic() < until, seen
-            seen += os.read(near, 65536)
-        worker.succeed(claim)
-        while True:
-            try:
-                seen += os.read(near, 65536)
-            except OSError:  # the other side is closed
-                break
-    os.close(near)
-    assert watching.returncode == 0
-    for words in ("42 %", "1:05 left", "student, seed 0", "step 1,234/5,000", "epoch 2", "BEATS"):
-        assert words.encode() in seen, words

@@ -10,7 +10,7 @@ import pytest
 from stand import Cli, Server, Worker, free_port, run_cli
 from stillhouse import Client
 from stillhouse import doctor as looks
-from stillhouse.operations import Pulse
+from stillhouse.operation_bodies import Pulse
 
 from jobs.repository import Repository
 

@@ -10,7 +10,7 @@ from bad_network import BadNetwork
 from stand import SPEC, Server, Worker
 from stillhouse import ApiError, Client, Unreachable
 from stillhouse.bodies import EventBody
-from stillhouse.stream import Frame, frames
+from stillhouse.sse import Frame, Frames
 
 STREAM = (
     b": hello\n\n"
@@ -32,7 +32,8 @@ FRAMES = [
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_frames_are_the_same_however_the_bytes_come(size: int) -> None:
     pieces = [STREAM[start : start + size] for start in range(0, len(STREAM), size)]
-    assert list(frames(pieces)) == FRAMES
+    frames = Frames()
+    assert [frame for piece in pieces for frame in frames.feed(piece)] == FRAMES
 
 
 def _told(events: list[EventBody]) -> list[tuple[int | None, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -194,25 +195,21 @@ def test_a_worker_that_was_drained_is_not_started_again(up: Up, tmp_path: Path) 
 
 
 def test_an_api_that_keeps_dying_stops_everything(up: Up, tmp_path: Path) -> None:
+    def apis() -> list[psutil.Process]:
+        """Return the API's process, where it is alive."""
+        found: list[psutil.Process] = []
+        with contextlib.suppress(psutil.Error):  # it may die while it is looked at
+            for one in psutil.Process(up.process.pid).children():
+                with contextlib.suppress(psutil.Error):
+                    if " api " in " ".join(one.cmdline()):
+                        found.append(one)
+        return found
+
     for _ in range(3):
-        api = next(
-            one
-            for one in psutil.Process(up.process.pid).children()
-            if " api " in " ".join(one.cmdline())
-        )
+        (api,) = apis()
         api.kill()
         api.wait(10)
-        if up.process.poll() is None:
-            wait_until(
-                lambda: (
-                    up.process.poll() is not None
-                    or any(
-                        " api " in " ".join(one.cmdline())
-                        for one in psutil.Process(up.process.pid).children()
-                        if one.status() != psutil.STATUS_ZOMBIE
-                    )
-                )
-            )
+        wait_until(lambda: up.process.poll() is not None or apis())
     assert up.process.wait(60) == 1
     up.all_gone(1)
     assert "the API keeps ending" in (tmp_path / "up.err").read_text()

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from stillhouse.access import AuditLine, Key, Project, Scope
+from stillhouse.access_bodies import AuditLine, Key, Project, Scope
 from stillhouse.options import AsJson, Url, connect
 from stillhouse.output import Output
 from stillhouse.tables import table_of

@@ -38,6 +38,7 @@ def estimate(
 def _lines(told: Estimate) -> list[str]:
     lines = [
         f"{network['pointer']:<16} {_number(network['parameters'])} parameters"
+        f"{_operations(network.get('flops'))}"
         for network in told["networks"]
     ]
     lines += [
@@ -55,6 +56,10 @@ def _lines(told: Estimate) -> list[str]:
         lines.append(f"{'time':<16} {middle}, {low} to {high} (as {earlier} took)")
     lines.append(f"{'waiting':<16} {told['waiting']} jobs before it")
     return lines
+
+
+def _operations(flops: int | None) -> str:
+    return "" if flops is None else f", {flops:,} FLOPs for a sample"
 
 
 def _number(parameters: int | None) -> str:

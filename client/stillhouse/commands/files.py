@@ -9,8 +9,8 @@ import typer
 from rich.markdown import Markdown
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from stillhouse.download import sha256_of
 from stillhouse.errors import StillhouseError
+from stillhouse.gathering import sha256_of
 from stillhouse.options import AsJson, JobId, Url, connect
 from stillhouse.output import Output
 from stillhouse.words import size

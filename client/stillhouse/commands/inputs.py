@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.text import Text
 
 from stillhouse.client import Client
-from stillhouse.inputs import Input, InputKind, Inputs
+from stillhouse.input_bodies import Input, InputKind
+from stillhouse.inputs import Inputs
+from stillhouse.looks import finish, layers_text, report_text
 from stillhouse.options import LONG_PATIENCE_SECONDS, AsJson, Url, connect
 from stillhouse.output import Output
+from stillhouse.spec import apply
 from stillhouse.tables import table_of
 from stillhouse.words import age, size
 
@@ -82,8 +85,49 @@ def _group(kind: InputKind, what: str) -> typer.Typer:
     )(upload)
     group.command("list", help=f"List the {kind}s, the newest first.")(list_all)
     group.command(help=f"Show one {kind}.")(show)
+    if kind == "dataset":
+        group.command("report", help="Tell what a dataset is like, and what is wrong with it.")(
+            _report
+        )
+    else:
+        group.command("layers", help="Tell the layers of a model: path, shape, parameters.")(
+            _layers
+        )
     group.command(help=f"Delete a {kind} that no job needs which has not ended.")(delete)
     return group
+
+
+def _report(
+    input_id: _Id,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="How it is read: data.label=kind. Repeatable."
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report there, as one page.")
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    output = Output(as_json=as_json)
+    options: dict[str, Any] = {}
+    for change in data or ():
+        apply(options, change)
+    with connect(url) as client:
+        told = client.datasets.report(input_id, options)
+        if html is not None and told["result"] is not None:
+            html.write_text(client.datasets.page_of(told["id"]), encoding="utf-8")
+    output.plain(told, report_text(told))
+    finish(told)
+
+
+def _layers(input_id: _Id, url: Url = None, as_json: AsJson = False) -> None:
+    with connect(url) as client:
+        told = client.models.layers(input_id)
+    Output(as_json=as_json).plain(told, layers_text(told))
+    finish(told)
 
 
 def _told(one: Input) -> str:
@@ -97,5 +141,7 @@ def _told(one: Input) -> str:
     return "\n".join(f"{word:<10} {said}" for word, said in lines.items())
 
 
-datasets = _group("dataset", "data sets: .npz, .zip of images, .csv, .jsonl, .parquet")
-models = _group("model", "weights and teachers: .safetensors, .onnx")
+datasets = _group(
+    "dataset", "data sets: .npz, .zip of images, .csv, .jsonl, .parquet; tokenizers: .json"
+)
+models = _group("model", "weights and teachers: .safetensors, .onnx, .zip of a model's folder")

@@ -55,4 +55,6 @@ def show(job: JobId, url: Url = None, as_json: AsJson = False) -> None:
     with connect(url) as client:
         found = client.get(job)
         output.result(found, job_view(found))
+        if found["status"] == "queued":
+            output.say(client.waiting(job)["told"])
         output.say(f"{client.url}{found['links']['page']}", "dim")

@@ -9,7 +9,7 @@ import yaml
 
 from stillhouse import exits
 from stillhouse.commands.watch import attend
-from stillhouse.options import AsJson, Timeout, Url, connect, program
+from stillhouse.options import AsJson, Curves, Timeout, Url, connect, program
 from stillhouse.output import Output
 from stillhouse.spec import read_spec
 
@@ -49,6 +49,7 @@ def submit(  # noqa: PLR0913 - a command's options
             help="Submitting again with this key gives the same job. In CI: run id and job.",
         ),
     ] = None,
+    curves: Curves = True,
     timeout: Timeout = None,
     url: Url = None,
     as_json: AsJson = False,
@@ -72,7 +73,14 @@ def submit(  # noqa: PLR0913 - a command's options
         output.say(f"{job['id']} is {job['status']}: {client.url}{job['links']['page']}")
         if watch or wait:
             raise typer.Exit(
-                attend(client, job["id"], output, timeout=timeout, quiet=wait and not watch)
+                attend(
+                    client,
+                    job["id"],
+                    output,
+                    timeout=timeout,
+                    quiet=wait and not watch,
+                    curves=curves,
+                )
             )
         output.plain(job, job["id"])
         output.say(f"Follow it with: {program()} watch {job['id']}", "dim")

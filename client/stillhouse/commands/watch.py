@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 
 import typer
@@ -10,22 +11,41 @@ from stillhouse import exits
 from stillhouse.bodies import EventBody, Job
 from stillhouse.client import Client
 from stillhouse.live import follower
-from stillhouse.options import LONG_PATIENCE_SECONDS, AsJson, JobId, Timeout, Url, connect, program
+from stillhouse.options import (
+    LONG_PATIENCE_SECONDS,
+    AsJson,
+    Curves,
+    JobId,
+    Timeout,
+    Url,
+    connect,
+    program,
+)
 from stillhouse.output import Output
 from stillhouse.tables import failure_text, verdict_view
 
 
-def watch(job: JobId, timeout: Timeout = None, url: Url = None, as_json: AsJson = False) -> None:
+def watch(
+    job: JobId,
+    *,
+    curves: Curves = True,
+    timeout: Timeout = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
     """Follow a job live, then show its verdict and gates.
 
     On a terminal two bars show the whole run (percent, time left) and the current training
-    (step, epoch, metrics); elsewhere plain lines come. Cut connections and restarts of the server
-    are survived. Ctrl-C lets go of the job and never cancels it. With --json every event
-    is a line, and the last line is the job. A pause ends it as well (exit code 75).
+    (step, epoch, metrics), and its validation metric is drawn below them, with what teacher and
+    baseline reached, or its loss until there is one; elsewhere plain lines come. Cut connections
+    and restarts of the server are survived. Ctrl-C lets go of the job and never cancels it. With
+    --json every event is a line, and the last line is the job. A pause ends it as well (exit
+    code 75).
     """
     with connect(url) as client:
         client.get(job)
-        raise typer.Exit(attend(client, job, Output(as_json=as_json), timeout=timeout))
+        output = Output(as_json=as_json)
+        raise typer.Exit(attend(client, job, output, timeout=timeout, curves=curves))
 
 
 def wait(job: JobId, timeout: Timeout = None, url: Url = None, as_json: AsJson = False) -> None:
@@ -36,8 +56,14 @@ def wait(job: JobId, timeout: Timeout = None, url: Url = None, as_json: AsJson =
         raise typer.Exit(attend(client, job, output, timeout=timeout, quiet=True))
 
 
-def attend(
-    client: Client, job_id: str, output: Output, *, timeout: float | None, quiet: bool = False
+def attend(  # noqa: PLR0913 - how one stays, by keyword
+    client: Client,
+    job_id: str,
+    output: Output,
+    *,
+    timeout: float | None,
+    quiet: bool = False,
+    curves: bool = True,
 ) -> int:
     """Stay with a job that the server knows until it has ended; return the exit code."""
     client.patience_seconds = LONG_PATIENCE_SECONDS
@@ -47,7 +73,7 @@ def attend(
             if output.as_json:
                 output.line(job, indent=2)
         else:
-            _follow(client, job_id, output, timeout)
+            _follow(client, job_id, output, timeout, curves=curves)
             job = client.get(job_id)
             if output.as_json:
                 output.line(job)
@@ -61,13 +87,17 @@ def attend(
     return exits.of_job(job)
 
 
-def _follow(client: Client, job_id: str, output: Output, timeout: float | None) -> None:
+def _follow(
+    client: Client, job_id: str, output: Output, timeout: float | None, *, curves: bool
+) -> None:
     events = _until_paused(client, job_id, client.watch(job_id, timeout_seconds=timeout))
     if output.as_json:
         for event in events:
             output.line(event)
     else:
-        follower(output.talk, job_id).follow(events)
+        # Who sends results elsewhere wants no pictures.
+        wanted = curves and sys.stdout.isatty()
+        follower(output.talk, job_id, curves=wanted).follow(events)
 
 
 def _until_paused(client: Client, job_id: str, events: Iterable[EventBody]) -> Iterator[EventBody]:

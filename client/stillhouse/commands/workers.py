@@ -11,7 +11,7 @@ from rich.text import Text
 
 from stillhouse import exits
 from stillhouse.client import Client
-from stillhouse.operations import DrainMode, Worker
+from stillhouse.operation_bodies import DrainMode, Worker
 from stillhouse.options import LONG_PATIENCE_SECONDS, AsJson, Timeout, Url, connect, program
 from stillhouse.output import Output
 from stillhouse.tables import table_of

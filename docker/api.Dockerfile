@@ -1,10 +1,10 @@
-# The door: API, page, migrations. No torch: this image stays small.
+# The door: API, page, migrations, and the command line for pipelines. No torch: this image stays small.
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /src
 RUN python -m venv /opt/stillhouse
 ENV PATH=/opt/stillhouse/bin:$PATH
 COPY . .
-RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[data,postgres,s3,otel]"
+RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[data,postgres,s3,otel,mlflow]" ./client
 
 FROM python:3.12-slim-bookworm
 RUN groupadd --gid 10001 stillhouse \

@@ -1,29 +1,22 @@
 """What the docs tell to type is typed, and ends in a verdict."""
 
 import json
-import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from docs_blocks import ROOT, run_by
 
-ROOT = Path(__file__).parents[2]
+BLOCKS = run_by("examples")
 PAGES = {
-    page.name: [
-        line
-        for block in re.findall(
-            r"^```console\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
-        )
-        for line in block.splitlines()
-        if line.startswith(("python examples/", "python -m kdcore examples/"))
-    ]
-    for page in sorted((ROOT / "docs").glob("*.md"))
+    page: [line for block in BLOCKS if block.page == page for line in block.commands]
+    for page in sorted({block.page for block in BLOCKS})
 }
 
 
-@pytest.mark.parametrize("page", [page for page, lines in PAGES.items() if lines])
+@pytest.mark.parametrize("page", PAGES)
 def test_the_examples_of_a_page_run_as_it_says(page: str, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     for line in PAGES[page]:
@@ -32,7 +25,7 @@ def test_the_examples_of_a_page_run_as_it_says(page: str, tmp_path: Path) -> Non
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode in {0, 3}, done.stdout + done.stderr
     reports = sorted(tmp_path.glob("out/*/artifacts/report.json"))
-    assert len(reports) == sum("-m kdcore" in line for line in PAGES[page])
+    assert len(reports) == sum("-m kdcore examples/" in line for line in PAGES[page])
     for report in reports:
         verdict = json.loads(report.read_text())["verdict"]
         assert verdict["outcome"] != "loses"

@@ -7,14 +7,13 @@ from typing import Any
 import onnxruntime
 import pytest
 import torch
-from recipes import OPTIONS, small_method
+from recipes import OPTIONS, encoder, small_method
 from running import running_house
 from stillhouse import Client
 
-from jobs.database import Database, migrate
 from jobs.settings import Settings
 from kdcore import load_student
-from kdcore.catalog import METHODS
+from kdcore.catalog import METHODS, describe
 from kdcore.network import predict
 
 pytestmark = pytest.mark.slow
@@ -32,19 +31,28 @@ SPEC: dict[str, Any] = {
 POSTED: dict[str, str | dict[str, Any]] = {
     name: small_method(name) if name in OPTIONS else name for name in METHODS
 }
+TEXTS: dict[str, Any] = {
+    "teacher": {"model": encoder(2, 32)},
+    "student": {"model": encoder(1, 16)},
+    "data": {"name": "synthetic_text", "labelled": 200, "validation_size": 97, "signal": 0.6},
+    "training": {"max_steps": 150, "optim": "adamw", "learning_rate": 3e-3},
+    "seeds": [0],
+}
+"""For what compares tokens."""
 POSTED["takd, the best of two"] = {"name": "takd", "candidates": OPTIONS["dgkd"]["assistants"]}
+
+
+def reads_texts(label: str) -> bool:
+    return label in METHODS and bool(describe("methods", METHODS[label])["needs_tokens"])
 
 
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Client, dict[str, str]]]:
     """Post a job for every method; give the client and the jobs' names."""
     folder = tmp_path_factory.mktemp("house")
-    settings = Settings(data=folder / "data", database_url=f"sqlite:///{folder}/ledger.sqlite3")
-    with Database(settings.database_url) as database:
-        migrate(database)
-    with running_house(settings, folder) as client:
+    with running_house(Settings(data=folder / "data"), folder) as client:
         posted = {
-            label: client.submit(SPEC | {"method": method})["id"]
+            label: client.submit((TEXTS if reads_texts(label) else SPEC) | {"method": method})["id"]
             for label, method in POSTED.items()
         }
         yield client, posted
@@ -62,13 +70,16 @@ def test_a_posted_method_becomes_a_downloaded_student(jobs, label, tmp_path: Pat
     )
     client.download(posted[label], tmp_path)
     student = load_student(tmp_path)
-    images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    source = torch.Generator().manual_seed(1)
+    inputs = torch.rand(5, 1, 8, 8, generator=source)
+    if reads_texts(label):
+        inputs = torch.randint(1, 64, (5, 16), generator=source)
     session = onnxruntime.InferenceSession(
         tmp_path / "student.onnx", providers=["CPUExecutionProvider"]
     )
-    (logits,) = session.run(None, {"inputs": images.numpy()})
+    (logits,) = session.run(None, {"inputs": inputs.numpy()})
     torch.testing.assert_close(
-        torch.from_numpy(logits), predict(student, images), atol=1e-4, rtol=0
+        torch.from_numpy(logits), predict(student, inputs), atol=1e-4, rtol=0
     )
     accuracy = ended["verdict"]["student"]["score"]["mean"]
     assert accuracy > 0.3, "ten classes: chance is 0.1"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,26 @@ def test_uploaded_images_and_an_uploaded_teacher_become_students(tmp_path: Path)
         folder = tmp_path / "out"
         house.download(job["id"], folder)
         assert load_student(folder)(torch.zeros(3, 1, 8, 8)).shape == (3, 3)
+        # What it ran with makes the same again.
+        locked = json.loads((folder / "spec.lock").read_text())
+        again = house.submit(locked)
+        # Its networks are named by the job, and by the folder that was downloaded.
+        shutil.make_archive(str(tmp_path / "folder"), "zip", folder)
+        packed_folder = house.models.upload(tmp_path / "folder.zip")
+        artifact = {"name": "artifact", "path": f"job:{job['id']}", "file": "teacher"}
+        student = {"name": "artifact", "path": packed_folder["reference"]}
+        named = {
+            **SPEC,
+            "data": data,
+            "teacher": {"model": artifact},
+            "student": {"model": student},
+        }
+        ended = house.wait(house.submit(named)["id"], timeout_seconds=120)
+        assert (ended["status"], ended["failure"]) == ("succeeded", None)
+        assert house.wait(again["id"], timeout_seconds=120)["status"] == "succeeded"
+        house.download(again["id"], tmp_path / "again")
+        weights = "student.safetensors"
+        assert (tmp_path / "again" / weights).read_bytes() == (folder / weights).read_bytes()
         # Its student teaches the next job, from the same images, by way of an upload.
         weights = house.models.upload(folder / "student.safetensors")
         teacher = {"model": {"name": "mlp", "hidden": [6]}, "weights": weights["reference"]}

@@ -15,9 +15,14 @@ check() {
 
 check ruff check --quiet .
 check ruff format --check --quiet .
+check python scripts/unasync.py --check
 check pyright
 check lint-imports --no-logo
 check check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+check check-jsonschema --quiet --builtin-schema vendor.github-actions examples/pipelines/github/action.yml
+check python scripts/site.py
+check check-jsonschema --quiet --check-metaschema deploy/helm/stillhouse/values.schema.json
+check check-jsonschema --quiet --schemafile deploy/helm/stillhouse/values.schema.json deploy/helm/stillhouse/values.yaml
 check hadolint docker/api.Dockerfile docker/worker.Dockerfile
 if command -v shellcheck >/dev/null; then
   check shellcheck scripts/*.sh .ci/run

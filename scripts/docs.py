@@ -1,6 +1,7 @@
 """Writes `docs/methods`: a page for each method and each axis, from what the entries tell.
 
-`make docs` runs it; a test fails where a page is not what it would write.
+`make docs` runs it, and has `docs/http` written as well; a test fails where a page is not what it
+would write.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
-from kdcore.catalog import AXES, FIELDS, METHODS, describe, first_example
+from kdcore.catalog import AXES, FIELDS, METHODS, describe
 from kdcore.curriculum import Curriculum
 from kdcore.dataset import Dataset
 from kdcore.entry import Entry
+from kdcore.examples import example_of
 from kdcore.method import Method
 from kdcore.model import Model
 from kdcore.objective import Objective
+from kdcore.options import NEEDS, listed
+from kdcore.options import options as in_words
 from kdcore.path import Path as Route
 from kdcore.task import Task
 from kdcore.temperature import Temperature
 from kdcore.weighting import Weighting
-from scripts.markdown import code, in_yaml, listed, options, prose, table
+from scripts import http_reference
+from scripts.markdown import code, in_yaml, prose, table
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "methods"
 
@@ -41,15 +46,6 @@ _AXES_PAGES: Final = [axis for axis in AXES if axis != "methods"]
 _USUAL: Final = {"cross_entropy", "fixed", "uniform", "direct", "everything"}
 _NOTE: Final = "<!-- Written by `make docs` from {files}: edit there. -->"
 _OPTIONS: Final = ("option", "default", "values", "meaning")
-_NEEDS: Final = {
-    "needs_labels": "labels",
-    "needs_features": "features of earlier stages",
-    "needs_indices": "indices of samples",
-    "learns": "layers trained beside the student, not delivered",
-    "changes_student": "parts put onto the student, delivered",
-    "prepares_teacher": "a training of its own around the frozen teacher, first",
-    "couples_samples": "samples compared with each other",
-}
 
 _ONE_WORD: Final = (
     "One word in a recipe, such as `method: dkd`, stands for all that its page tells; any axis can "
@@ -67,6 +63,11 @@ _READY: Final = (
 Described = dict[str, Any]
 
 
+def options(schema: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return an entry's options as rows of a table."""
+    return [(*one[:3], prose(one.meaning)) for one in in_words(schema)]
+
+
 def pages() -> dict[str, str]:
     """Return every page by its file's name."""
     found = {f"{name}.md": _method_page(name) for name in METHODS}
@@ -75,15 +76,15 @@ def pages() -> dict[str, str]:
 
 
 def main() -> None:
-    """Write all pages, and remove those of methods that are gone."""
-    written = pages()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for file in FOLDER.glob("*.md"):
-        if file.name not in written:
-            file.unlink()
-    for name, text in written.items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-    sys.stdout.write(f"docs: {len(written)} pages in {FOLDER}\n")
+    """Write all pages, and remove those of what is gone."""
+    for folder, written in ((FOLDER, pages()), (http_reference.FOLDER, http_reference.pages())):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in folder.glob("*.md"):
+            if file.name not in written:
+                file.unlink()
+        for name, text in written.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        sys.stdout.write(f"docs: {len(written)} pages in {folder}\n")
 
 
 def _index() -> str:
@@ -135,16 +136,18 @@ def _method_page(name: str) -> str:
     ]
     if told["by_pair"]:
         sections += ["Where it is not given, the paper's value for the pair:", _by_pair(told)]
-    needs = [[words, _by(parts, need)] for need, words in _NEEDS.items()]
+    needs = [[words, _by(parts, need)] for need, words in NEEDS.items()]
     sections += ["## What it needs", table(("what", "asked for by"), needs)]
     if told["smallest_batch"] > 1:
         sections.append(f"A batch has at least {told['smallest_batch']} samples.")
+    if told["needs_tokens"]:
+        sections.append("Teacher and student are transformers, such as text encoders.")
     sections += [
         "## What may stand beside it",
         _joins(told),
         "## Example",
         _READY,
-        code(in_yaml(_example(name)), "yaml"),
+        code(in_yaml(example_of(name)), "yaml"),
         "## Source",
         prose(told["source"]),
     ]
@@ -157,19 +160,6 @@ def _by_pair(told: Described) -> str:
         for row in told["by_pair"]
     ]
     return table(("option", "teacher", "student", "value"), rows)
-
-
-def _example(name: str) -> dict[str, Any]:
-    """Return a spec that asks for a method: known networks, data that everybody has."""
-    required = first_example(METHODS[name])
-    return {
-        "name": f"{name} on handwritten digits",
-        "teacher": "resnet56",
-        "student": "resnet8",
-        "data": {"name": "digits", "validation_size": 97},
-        "method": {"name": name, **required} if required else name,
-        "seeds": [0, 1, 2],
-    }
 
 
 def _axis_page(axis: str) -> str:
@@ -207,7 +197,7 @@ def _formula(told: Described, level: str) -> list[str]:
 def _requirements(told: Described) -> Iterator[str]:
     if "joins" not in told:
         return
-    asked = [words for need, words in _NEEDS.items() if told.get(need)]
+    asked = [words for need, words in NEEDS.items() if told.get(need)]
     if told.get("smallest_batch", 1) > 1:
         asked.append(f"a batch of {told['smallest_batch']} samples or more")
     yield "### Needs, and what may stand beside it"

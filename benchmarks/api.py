@@ -16,16 +16,11 @@ import argparse
 import contextlib
 import itertools
 import json
-import os
 import random
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +28,7 @@ import uvicorn
 from fastapi import FastAPI
 from stand.databases import KINDS, empty_database
 from stand.load import Window, load
+from stand.serving import Server, free_port, running
 
 ROOT = Path(__file__).resolve().parents[1]
 CONNECTIONS = 16
@@ -59,37 +55,6 @@ def serve_bare(port: int) -> None:
     uvicorn.run(
         app, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False
     )
-
-
-@dataclass(frozen=True)
-class Server:
-    """A server process."""
-
-    port: int
-    pid: int
-
-
-@contextlib.contextmanager
-def running(command: list[str], port: int, **variables: str) -> Generator[Server]:
-    """Start a server and wait until it answers."""
-    process = subprocess.Popen(  # noqa: S603  # our own programs
-        command, cwd=ROOT, env={**os.environ, **variables}, stdout=subprocess.DEVNULL
-    )
-    try:
-        for _ in range(300):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.1)
-        yield Server(port, process.pid)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def request(method: str, path: str, body: bytes = b"", *more: str) -> bytes:

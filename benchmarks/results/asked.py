@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
-from kdcore.catalog import METHODS
+from kdcore.catalog import METHODS, describe
 from kdcore.errors import RecipeError
 from kdcore.recipe import Recipe
 from kdcore.validation import explain
@@ -66,7 +66,8 @@ class Task:
 def read_tasks(file: Path, methods: Sequence[str], seeds: Sequence[int]) -> list[Task]:
     """Read a recipe file; return a task for each method, the reference first.
 
-    `seeds`, where there are any, stand in for the file's.
+    Without `methods` all are asked for; those that compare tokens only of networks of other
+    libraries, since none of ours has any. `seeds`, where there are any, stand in for the file's.
 
     Raises:
         RecipeError: the file cannot be read, or is no recipe that leaves the method open.
@@ -79,11 +80,20 @@ def read_tasks(file: Path, methods: Sequence[str], seeds: Sequence[int]) -> list
         **({"seeds": list(seeds)} if seeds else {}),
     }
     document.pop("gates", None)
-    asked = dict.fromkeys([REFERENCE, *(methods or METHODS)])
-    tasks = [_task(method, options.get(method, {}), document) for method in asked]
-    if tasks[0].recipe is None:
-        raise RecipeError(tasks[0].refusal)
-    return tasks
+    reference = _task(REFERENCE, options.get(REFERENCE, {}), document)
+    if reference.recipe is None:
+        raise RecipeError(reference.refusal)
+    networks = reference.recipe.teacher.model, reference.recipe.student.model
+    foreign = all(one.foreign for one in networks)
+    suited = (name for name in METHODS if foreign or not compares_tokens(name))
+    others = dict.fromkeys(methods or suited)
+    others.pop(REFERENCE, None)
+    return [reference, *(_task(name, options.get(name, {}), document) for name in others)]
+
+
+def compares_tokens(method: str) -> bool:
+    """Return whether a method is for transformers alone."""
+    return bool(describe("methods", METHODS[method])["needs_tokens"])
 
 
 def _read(file: Path) -> dict[str, Any]:

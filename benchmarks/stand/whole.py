@@ -17,10 +17,11 @@ from kdcore.dataset import Augmentation
 from kdcore.evaluate import score
 from kdcore.events import AnswersReady, PhaseStarted
 from kdcore.lesson import Lesson
-from kdcore.network import build, load_weights, weights_bytes
+from kdcore.network import build, weights_bytes
 from kdcore.plan import plan_stages
 from kdcore.teacher_cache.answers import Live
 from kdcore.teacher_cache.shelf import Shelf
+from kdcore.weights import load_weights
 from stand.lessons import CPU
 
 PAIRS: Final = {"small": ("resnet20", "resnet8"), "big": ("resnet32x4", "resnet8x4")}

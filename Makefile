@@ -1,6 +1,6 @@
 # Stillhouse: `make help` lists what can be done. Needed: make, bash, Python 3.11 or newer with venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test up check format docs bench results chaos mutants clean
+.PHONY: help demo test up check format docs site bench results chaos mutants clean
 
 VENV ?= .venv
 export VENV
@@ -17,7 +17,7 @@ demo: ## Install, start, distil a digit reader, prove it, use it (2 minutes afte
 
 test: ## Install and run all tests; T=tests/client picks some, ARGS="-x -k name" goes to pytest
 	@scripts/setup.sh test
-	@$(PYTHON_HERE) -m pytest $(T) $(ARGS)
+	@$(PYTHON_HERE) -m pytest -n auto --maxprocesses 4 --dist worksteal $(T) $(ARGS)
 
 up: ## Start API, page and worker on this machine; Ctrl-C stops them
 	@scripts/setup.sh demo
@@ -27,14 +27,19 @@ check: ## Lint, formatting, types, import contracts, compose file, Dockerfiles, 
 	@scripts/setup.sh check
 	@scripts/check.sh
 
-format: ## Let ruff lay out the code
+format: ## Let ruff lay out the code, and make the client without asyncio out of the other
 	@scripts/setup.sh check
+	@PATH=$(VENV)/bin:$$PATH python scripts/unasync.py
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
-docs: ## Write docs/methods anew from what the methods say of themselves
+docs: ## Write docs/methods and docs/http anew from what the code says of itself
 	@scripts/setup.sh demo
 	@$(PYTHON_HERE) -m scripts.docs
+
+site: ## Build the documentation as a site in build/site, and check every link in it
+	@scripts/setup.sh check
+	@$(PYTHON_HERE) scripts/site.py
 
 bench: ## Run the paired benchmarks
 	@scripts/setup.sh test

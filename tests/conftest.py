@@ -9,9 +9,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hook_server import Hook, running_hook
 from ledgers import empty
+from mlflow_server import MlflowServer
 from s3_server import S3Server, give_keys, settings_of
-from servers import REDIS_VARIABLE, Redis, postgres, redis_program
+from servers import REDIS_VARIABLE, Redis, postgres, redis_for_this_process, redis_program
 from sqlalchemy import make_url, text
 
 from jobs.database import Database, migrate
@@ -81,10 +83,32 @@ def database(settings: Settings) -> Generator[Database]:
         yield opened
 
 
+@pytest.fixture
+def receiver() -> Generator[Hook]:
+    """Give a receiver of webhooks."""
+    with running_hook() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[MlflowServer]:
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def mlflow_server(_mlflow_server: MlflowServer) -> MlflowServer:
+    """Give an MLflow server that all tests share; a test may kill it, and start it again."""
+    if not _mlflow_server.runs:
+        _mlflow_server.start()
+    return _mlflow_server
+
+
 @pytest.fixture(scope="session")
 def _redis_url() -> Generator[str]:
     if url := os.environ.get(REDIS_VARIABLE):
-        yield url
+        yield redis_for_this_process(url)
         return
     with tempfile.TemporaryDirectory() as folder:
         server = Redis(redis_program(), Path(folder))

@@ -26,6 +26,8 @@ class FaultProxy:
         self.delay_seconds = 0.0
         self.cut_after: int | None = None
         """Bytes, in either direction, after which everything is cut once."""
+        self.swallow_from: bytes | None = None
+        """What is sent with these bytes in it, either way, is the first to be swallowed."""
         self._passes = threading.Event()
         self._passes.set()
         self._closed = False
@@ -88,6 +90,9 @@ class FaultProxy:
     def _carry(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(READ_BYTES):
+                if self.swallow_from is not None and self.swallow_from in data:
+                    self.swallow_from = None
+                    self.swallow()
                 if not self._passes.is_set():
                     continue
                 time.sleep(self.delay_seconds)

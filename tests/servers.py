@@ -10,9 +10,13 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import create_engine, make_url, text
 from waiting import wait_until
+
+from jobs.settings import Settings
 
 POSTGRES_VARIABLE = "STILLHOUSE_TEST_POSTGRES_URL"
 REDIS_VARIABLE = "STILLHOUSE_TEST_REDIS_URL"
@@ -22,7 +26,8 @@ REDIS_VARIABLE = "STILLHOUSE_TEST_REDIS_URL"
 def postgres() -> Generator[str]:
     """Give the URL of a PostgreSQL server."""
     if url := os.environ.get(POSTGRES_VARIABLE):
-        yield url
+        with _database_for_this_process(url) as own:
+            yield own
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the machine's folders, none of our business
@@ -35,6 +40,34 @@ def postgres() -> Generator[str]:
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _database_for_this_process(url: str) -> Generator[str]:
+    """Give a database of its own to each of the processes that run tests side by side."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        yield url
+        return
+    named = make_url(url)
+    name = f"{named.database}_{worker}"
+    settings = Settings(database_url=url)
+    engine = create_engine(settings.database_url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+            connection.execute(text(f'CREATE DATABASE "{name}"'))
+        yield named.set(database=name).render_as_string(hide_password=False)
+        with engine.connect() as connection:
+            connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+    finally:
+        engine.dispose()
+
+
+def redis_for_this_process(url: str) -> str:
+    """Return the URL of a database of its own for each of the processes that run tests."""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    return urlsplit(url)._replace(path=f"/{number}").geturl() if number else url
 
 
 class Redis:

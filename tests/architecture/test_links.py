@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+TOPS = ("docs", "client", "deploy")
 PAGES = sorted(
     page
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("client/**/*.md")]
+    for page in [*ROOT.glob("*.md"), *(one for top in TOPS for one in ROOT.glob(f"{top}/**/*.md"))]
     if ".venv" not in page.parts
 )
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)")

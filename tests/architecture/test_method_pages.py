@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 from jobs.spec import JobSpec
 from kdcore.catalog import AXES, METHODS
 from kdcore.recipe import Recipe
-from scripts.docs import FOLDER, pages
-from scripts.markdown import options, prose, table
+from scripts.docs import FOLDER, options, pages
+from scripts.markdown import prose, table
 
 PAGES = pages()
 

@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 import torch
-from recipes import IMAGES, small_method, tiny
+from recipes import TEXTS, small_method, suited, tiny
 
 from kdcore import distill, load_student
 from kdcore.catalog import METHODS
@@ -20,7 +20,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_trains_stops_and_goes_on(tmp_path, name):
-    recipe = tiny(**IMAGES, method=small_method(name), runtime={"device": "cuda"})
+    recipe = tiny(**suited(name), method=small_method(name), runtime={"device": "cuda"})
     with closing(distill(recipe, tmp_path, report_every=0)) as events:
         next(
             event
@@ -30,4 +30,6 @@ def test_a_method_trains_stops_and_goes_on(tmp_path, name):
     rest = list(distill(recipe, tmp_path, report_every=0))
     assert any(isinstance(event, VerdictReached) for event in rest)
     student = load_student(tmp_path / "artifacts")
-    assert student(torch.zeros(2, 1, 8, 8)).shape == (2, 4)
+    texts = suited(name) is TEXTS
+    inputs = torch.ones(2, 10, dtype=torch.int64) if texts else torch.zeros(2, 1, 8, 8)
+    assert student(inputs).shape == (2, 4)

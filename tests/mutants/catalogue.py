@@ -171,9 +171,16 @@ MUTANTS = (
     Mutant(
         "an upload is taken at its first bytes",
         "an archive that leads out of its folder becomes a dataset",
-        (("        look_through(visit.store, received, claimed, name)\n", ""),),
+        (("        look_through(visit.store, received, kind, claimed, name)\n", ""),),
         ("tests/api/test_hostile_files.py",),
         "archive and sqlite",
+    ),
+    Mutant(
+        "any JSON is a tokenizer",
+        "an upload of other JSON becomes a dataset",
+        (("    if found := _fault(document):", "    if (found := _fault(document)) is None:"),),
+        ("tests/api/test_hostile_files.py",),
+        "tokenizer and sqlite",
     ),
     Mutant(
         "parts are taken on trust",
@@ -181,6 +188,28 @@ MUTANTS = (
         (("if digest.hexdigest() != part.sha256:", "if False:"),),
         ("tests/api/test_uploads.py",),
         "damaged and folder",
+    ),
+    Mutant(
+        "two go on with a sweep",
+        "a trial of a sweep is begun by each sweeper that comes",
+        (
+            (
+                (
+                    '            .where(Sweep.id == sweep_id, Sweep.status == "running")\n'
+                    "            .with_for_update(skip_locked=True)\n"
+                ),
+                '            .where(Sweep.id == sweep_id, Sweep.status == "running")\n',
+            ),
+        ),
+        ("tests/jobs/test_sweeps.py",),
+        "at_once and postgresql",
+    ),
+    Mutant(
+        "files go under a job that waits",
+        "the retention time removes what a waiting job begins with",
+        (("                ~needing(Job.id).exists(),\n", ""),),
+        ("tests/api/test_job_files.py",),
+        "keeps_them and sqlite",
     ),
     Mutant(
         "a needed file may go",
@@ -197,8 +226,15 @@ MUTANTS = (
     Mutant(
         "a cached file is taken on trust",
         "a trainer reads what another trainer has written into its input",
-        (("if _sha256_of(target, in_vain) == used.sha256:", "if True:"),),
+        (("if sha256_of(target, in_vain) == used.sha256:", "if True:"),),
         ("tests/worker/test_furnishing.py",),
         "spoils",
+    ),
+    Mutant(
+        "compares other projects",
+        "a job of another project is told to whoever compares it with one of their own",
+        (("theirs = theirs.where(Job.project == self._project)", "pass"),),
+        ("tests/api/test_compare.py",),
+        "another_projects",
     ),
 )

@@ -40,6 +40,7 @@ def assign(stage: Stage, run: Run, taught_by: tuple[str, ...]) -> Lesson:
         inherits=run.networks[stage.inherits] if stage.inherits else None,
         precision=run.precision(stage.model, _batch(stage), "learn"),
         compiled=_compiled(stage, run),
+        teacher_said=run.teacher_validation_logits,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -40,9 +40,7 @@ class Curves:
         self._rates: list[float] = []
         self._losses: list[Tensor] = []
         """The loss and its terms, step after step."""
-        self._validation: dict[int, float] = {}
-        self._metric = ""
-        """What these are."""
+        self._validation: dict[int, Mapping[str, float]] = {}
         self.latest: dict[str, float] = {}
         """The newest value of each curve."""
 
@@ -55,11 +53,10 @@ class Curves:
         self._rates.append(rate)
         self._losses += [total, *terms]
 
-    def add_validation(self, step: int, metric: str, reached: float) -> None:
-        """Note what a metric is on the validation samples after a step."""
-        self._metric = metric
-        self._validation[step] = reached
-        self.latest[metric] = reached
+    def add_validation(self, step: int, scores: Mapping[str, float]) -> None:
+        """Note scores on the validation samples after a step."""
+        self._validation[step] = scores
+        self.latest.update(scores)
 
     def check(self) -> list[list[float]]:
         """Read the losses back.
@@ -88,9 +85,9 @@ class Curves:
         columns: Columns = {"step": [*self._steps], "learning_rate": [*self._rates]}
         for place, name in enumerate(["loss", *self._terms]):
             columns[name] = [row[place] for row in rows]
-        if self._validation:
-            columns[f"validation/{self._metric}"] = [
-                self._validation.get(step) for step in self._steps
+        for name in dict.fromkeys(name for scores in self._validation.values() for name in scores):
+            columns[f"validation/{name}"] = [
+                self._validation.get(step, {}).get(name) for step in self._steps
             ]
         if rows:
             self.latest["loss"] = rows[-1][0]

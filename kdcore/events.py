@@ -92,7 +92,7 @@ class Metrics(_Event):
     seed: int
     columns: dict[str, list[int | float | None]]
     """`step`, counted from 1, and any of `loss`, `loss/<objective>`, `learning_rate`,
-    `validation/<metric>`."""
+    `validation/<metric>` and, once the teacher is finished, `validation/agreement` with it."""
 
 
 class TeacherChosen(_Event):

@@ -45,6 +45,8 @@ class Lesson:
     """Numbers that the network multiplies in while it learns."""
     compiled: bool = False
     """Whether it is compiled."""
+    teacher_said: Tensor | None = None
+    """`(N_validation, C)`: the teacher's logits, which the network is compared with on the way."""
 
     def steps_per_epoch(self, stage: Stage) -> int:
         """Return the steps of one pass over the pool."""

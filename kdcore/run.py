@@ -63,6 +63,8 @@ class Run:
     """Spent on each stage by the attempt that finished it."""
     teacher_logits: Tensor | None = None
     """`(N_test, C)`."""
+    teacher_validation_logits: Tensor | None = None
+    """`(N_validation, C)`; None where there are no validation samples, or no teacher yet."""
     steps_done: int = 0
     pace: float = 0.0
     """Seconds a step, as last seen."""
@@ -91,6 +93,8 @@ class Run:
             for part in PARTS:
                 if self.corpus.lacks_labels(part):
                     self.corpus = self.corpus.answered(part, self.predictions(name, part))
+            if self.corpus.validation:
+                self.teacher_validation_logits = self.predictions(name, "validation")
 
     def frozen(self, name: str) -> Frozen:
         """Return a finished network with what it was built from."""
@@ -169,9 +173,8 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
         assert run.teacher_logits is not None  # noqa: S101  # told when it was kept
         corpus = run.corpus
         run.scores[TEACHER] = scores_of(run.teacher_logits, corpus.test, recipe.task)
-        if corpus.validation:
-            said = run.predictions(TEACHER, "validation")
-            validated = scores_of(said, corpus.validation, recipe.task)
+        if corpus.validation and run.teacher_validation_logits is not None:
+            validated = scores_of(run.teacher_validation_logits, corpus.validation, recipe.task)
             metric = recipe.task.metric
             run.scores[TEACHER][f"validation_{metric}"] = validated[metric]
     return run

@@ -194,7 +194,8 @@ def _save(run: _Training, stage: Stage, bench: Bench) -> None:
 def _lead(run: _Training, stage: Stage, lesson: Lesson, crew: Crew) -> None:
     """Have the other processes take part in the steps that are left."""
     if run.step < stage.total_steps:
-        own = stage, replace(lesson, corpus=None)  # which is sent once for all trainings
+        # The corpus is sent once for all trainings; who leads is the one that evaluates.
+        own = stage, replace(lesson, corpus=None, teacher_said=None)
         crew.lead(lambda: (lesson.corpus, own, run.step, run.state()))
 
 
@@ -243,9 +244,10 @@ def _evaluate(run: _Training, stage: Stage, lesson: Lesson, curves: Curves) -> S
     """Measure the network on the validation samples, and keep it where it is the best so far."""
     assert lesson.corpus.validation is not None  # noqa: S101  # the caller has looked
     task = lesson.corpus.task
-    scores = score(run.outcome, lesson.corpus.validation, task)
+    scores = score(run.outcome, lesson.corpus.validation, task, lesson.teacher_said)
     reached = scores[task.metric]
-    curves.add_validation(run.step, task.metric, reached)
+    shown = {task.metric, "agreement"}
+    curves.add_validation(run.step, {name: scores[name] for name in scores if name in shown})
     if run.best is None or reached > run.best[0]:
         weights = {name: value.clone() for name, value in run.outcome.state_dict().items()}
         run.best = (reached, weights)

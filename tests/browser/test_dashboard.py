@@ -100,6 +100,7 @@ def test_a_zoomed_chart_takes_all_others_along(open_page: OpenPage, finished: st
     page.mouse.move(box["x"] + box["width"] / 2, middle, steps=5)
     page.mouse.up()
     expect(page.get_by_role("button", name="Whole training")).to_be_visible()
+    expect(page.locator("#plots")).to_contain_text("Agreement with the teacher")
     figures = page.locator("#plots figure").all()
     ranges = [one.get_attribute("data-range") for one in figures]
     assert len(ranges) > 2

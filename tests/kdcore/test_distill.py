@@ -16,6 +16,7 @@ from recipes import tiny
 from safetensors.torch import load_file, save_file
 
 from kdcore import Recipe, distill, load_student
+from kdcore.corpus import load_corpus
 from kdcore.datasets.arrays import Arrays
 from kdcore.errors import (
     DataError,
@@ -29,12 +30,14 @@ from kdcore.events import (
     EVENT,
     ArtifactWritten,
     Event,
+    Metrics,
     RunStarted,
     StageFinished,
     StageStarted,
     VerdictReached,
     Warned,
 )
+from kdcore.network import build
 
 
 def save_arrays(folder: Path, **changes: Any) -> None:
@@ -104,6 +107,27 @@ def test_the_verdict_is_over_every_seed_and_equals_what_was_measured(tmp_path):
     assert verdict.teacher.score.values == [accuracy["teacher"]]
     assert verdict.student.parameters == 16 * 4 + 4 + 4 * 4 + 4
     assert verdict.student.flops == 2 * (16 * 4 + 4 * 4)
+
+
+def test_whoever_trains_after_the_teacher_is_compared_with_it_on_the_way(tmp_path):
+    recipe = tiny(export=["safetensors"])
+    told: dict[str, list[float]] = {}
+    for event in distill(recipe, tmp_path, report_every=60):
+        if isinstance(event, Metrics):
+            agreed = event.columns.get("validation/agreement", [])
+            told.setdefault(event.stage, []).extend(one for one in agreed if one is not None)
+    assert told["teacher"] == []
+    assert len(told["student-0"]) == len(told["baseline-0"]) > 1
+    artifacts = tmp_path / "artifacts"
+    student = load_student(artifacts)
+    samples = load_corpus(recipe.data, tmp_path, torch.device("cpu")).validation
+    assert samples is not None
+    teacher = build(recipe.teacher.model, (16,), 4, seed=0)
+    teacher.load_state_dict(load_file(artifacts / "teacher.safetensors"))
+    answers = [network.eval()(samples.inputs).argmax(1) for network in (student, teacher)]
+    same = int((answers[0] == answers[1]).sum()) / len(samples.labels)
+    assert told["student-0"][-1] == pytest.approx(same)
+    assert same < 1
 
 
 def test_a_chain_trains_each_assistant_by_the_one_before(tmp_path):

@@ -36,13 +36,14 @@
       const label = roles[stage.role] || name;
       const terms = Object.keys(stage.columns).filter((key) => key.startsWith("loss/"));
       take("score", { title: `Validation ${title}`, share: true, level: true }, `validation/${metric}`, stage, label);
+      take("agreement", { title: "Agreement with the teacher, validation", share: true }, "validation/agreement", stage, label);
       take("loss", { title: "Training loss", smooth: true, log: true }, "loss", stage, label);
       if (stage.role === "student" && terms.length > 1)
         for (const term of terms) take("terms", { title: "Student's loss, term by term", smooth: true, log: true }, term, stage, term.slice(5));
       take("temperature", { title: "Learned temperature" }, "temperature", stage, label);
       take("rate", { title: "Learning rate" }, "learning_rate", stage, label);
     }
-    const order = ["score", "loss", "terms", "temperature", "rate"];
+    const order = ["score", "agreement", "loss", "terms", "temperature", "rate"];
     return order.filter((key) => found.has(key)).map((key) => styled(found.get(key)));
   }
 

@@ -209,19 +209,6 @@ class Attempt(TypedDict):
     signal: int | None
 
 
-class Waiting(TypedDict):
-    """What a job waits for in the queue."""
-
-    object: Literal["waiting"]
-    job: str
-    reason: Literal["no_worker", "later", "project_limit", "behind", "next"] | None
-    """None where it waits in no queue."""
-    ahead: int
-    seconds: float | None
-    told: str
-    """The reason, in a sentence."""
-
-
 class Artifact(TypedDict):
     """One file of a job."""
 

@@ -16,12 +16,12 @@ from stillhouse.bodies import (
     AttemptPage,
     EventPage,
     Metrics,
-    Waiting,
 )
 from stillhouse.comparison import Comparison
 from stillhouse.download import Fetch
 from stillhouse.errors import SpecError
 from stillhouse.gathering import Received
+from stillhouse.standing_bodies import MlflowRun, Waiting
 from stillhouse.verbs import Verbs, job_path
 
 
@@ -35,6 +35,14 @@ class Results(Verbs):
     def waiting(self, job_id: str) -> Waiting:
         """Why the job waits: no worker for it, its project's limit, or jobs that come first."""
         return cast("Waiting", self._transport.get(f"{job_path(job_id)}/waiting"))
+
+    def mlflow_run(self, job_id: str) -> MlflowRun:
+        """Where in MLflow the job is.
+
+        Raises:
+            ApiError: nothing of it was told to an MLflow, with the code `mlflow_run_not_found`.
+        """
+        return cast("MlflowRun", self._transport.get(f"{job_path(job_id)}/mlflow"))
 
     def events(self, job_id: str, *, after: int = 0, limit: int = 100) -> EventPage:
         """One page of the job's story so far, oldest first."""

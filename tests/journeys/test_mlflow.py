@@ -11,6 +11,7 @@ import pytest
 from mirrors import digests, history, ledger_curves
 from mlflow_server import MlflowServer
 from running import running_house
+from stillhouse import Client
 from waiting import wait_until
 
 from jobs.database import Database, migrate
@@ -45,10 +46,11 @@ def test_a_job_that_passes_its_gates_ends_as_a_run_a_version_and_a_link(
     with running_house(settings, tmp_path, **variables) as house:
         done = house.wait(house.submit(SPEC)["id"])
         assert done["gates_passed"] is True
-        here = f"{house.url}/v1/jobs/{done['id']}/mlflow"
-        told = wait_until(
-            lambda: (one := httpx.get(here).json())["status"] == "FINISHED" and one, seconds=60
-        )
+        with Client(house.url) as client:
+            told = wait_until(
+                lambda: (one := client.mlflow_run(done["id"]))["status"] == "FINISHED" and one,
+                seconds=60,
+            )
         files = {one["name"]: one["sha256"] for one in house.artifacts(done["id"])}
         assert told["url"] in httpx.get(f"{house.url}/jobs/{done['id']}").text
     run = mlflow_server.client().get_run(told["run_id"])

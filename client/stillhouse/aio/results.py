@@ -17,11 +17,11 @@ from stillhouse.bodies import (
     AttemptPage,
     EventPage,
     Metrics,
-    Waiting,
 )
 from stillhouse.comparison import Comparison
 from stillhouse.errors import SpecError
 from stillhouse.gathering import Received
+from stillhouse.standing_bodies import MlflowRun, Waiting
 
 
 class AsyncResults(AsyncVerbs):
@@ -36,6 +36,14 @@ class AsyncResults(AsyncVerbs):
     async def waiting(self, job_id: str) -> Waiting:
         """Why the job waits: no worker for it, its project's limit, or jobs that come first."""
         return cast("Waiting", await self._transport.get(f"{job_path(job_id)}/waiting"))
+
+    async def mlflow_run(self, job_id: str) -> MlflowRun:
+        """Where in MLflow the job is.
+
+        Raises:
+            ApiError: nothing of it was told to an MLflow, with the code `mlflow_run_not_found`.
+        """
+        return cast("MlflowRun", await self._transport.get(f"{job_path(job_id)}/mlflow"))
 
     async def events(self, job_id: str, *, after: int = 0, limit: int = 100) -> EventPage:
         """One page of the job's story so far, oldest first."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -13,8 +14,10 @@ from api.schemas import Body
 from jobs import tables
 from jobs.artifacts import NAME
 from jobs.formats import InputKind
+from jobs.ids import DATASET_ID, MODEL_ID
 from jobs.uploads import parts_of
 
+INPUT_IDS: Final[dict[InputKind, re.Pattern[str]]] = {"dataset": DATASET_ID, "model": MODEL_ID}
 InputName = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 

@@ -8,16 +8,14 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.dependencies import Ledger
-from api.inputs import input_of
+from api.inputs import INPUT_IDS, input_of
 from api.pages.rendering import page
 from api.pagination import decode, encode
 from jobs.formats import KINDS, TAKEN, InputKind
-from jobs.ids import DATASET_ID, MODEL_ID
 
 router = APIRouter(include_in_schema=False)
 
 _LISTED: Final = 50
-_IDS: Final = {"dataset": DATASET_ID, "model": MODEL_ID}
 _WHAT: Final[dict[InputKind, str]] = {
     "dataset": "Data that jobs learn from: a zip of images, arrays, a table, texts and their"
     " tokenizer.",
@@ -28,7 +26,7 @@ _WHAT: Final[dict[InputKind, str]] = {
 
 def _add_page(kind: InputKind) -> None:
     def inputs_page(visit: Ledger, after: str | None = None) -> Response:
-        before = decode(f"{kind}s", after, _IDS[kind]) if after else None
+        before = decode(f"{kind}s", after, INPUT_IDS[kind]) if after else None
         with visit.reading() as repository:
             rows = repository.inputs(kind, limit=_LISTED + 1, before=before)
             found = [input_of(row) for row in rows[:_LISTED]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
@@ -14,7 +13,7 @@ from api.answers import problems, send, unless_known
 from api.dependencies import Ledger, Visit
 from api.downloads import send_file
 from api.forms import FormFile
-from api.inputs import Input, input_of
+from api.inputs import INPUT_IDS, Input, input_of
 from api.keeping import bring, told
 from api.pagination import decode, encode
 from api.receiving import (
@@ -29,13 +28,11 @@ from api.receiving import (
 from api.schemas import ListBody
 from jobs import tables
 from jobs.formats import KINDS, TAKEN, InputKind, format_of
-from jobs.ids import DATASET_ID, MODEL_ID
 from jobs.input_errors import InputNotFound
 from jobs.receiving import Announced
 
 router = APIRouter(prefix="/v1", tags=["inputs"])
 
-_IDS: Final[dict[InputKind, re.Pattern[str]]] = {"dataset": DATASET_ID, "model": MODEL_ID}
 _BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
 _ID = Annotated[str, Path(examples=["ds_01kaz3x2mcf4t6v8y0r2q4s6u8"])]
 _Digest = Annotated[str | None, Header(description="`sha-256=:<base64>:` of the file (RFC 9530)")]
@@ -45,7 +42,7 @@ def _add_routes(kind: InputKind) -> None:
     path, word = f"/{kind}s", kind
 
     def found(visit: Visit, input_id: str) -> tables.Input:
-        if not _IDS[kind].fullmatch(input_id):
+        if not INPUT_IDS[kind].fullmatch(input_id):
             raise InputNotFound(kind, input_id)
         with visit.reading() as repository:
             return repository.input(kind, input_id)
@@ -84,7 +81,7 @@ def _add_routes(kind: InputKind) -> None:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         after: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
     ) -> Response:
-        before = decode(path[1:], after, _IDS[kind]) if after is not None else None
+        before = decode(path[1:], after, INPUT_IDS[kind]) if after is not None else None
         with visit.reading() as repository:
             rows = repository.inputs(kind, limit=limit + 1, before=before, sha256=sha256, name=name)
             page = [input_of(row) for row in rows[:limit]]

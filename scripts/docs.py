@@ -1,7 +1,7 @@
 """Writes `docs/methods`: a page for each method and each axis, from what the entries tell.
 
-`make docs` runs it, and has `docs/http` written as well; a test fails where a page is not what it
-would write.
+`make docs` runs it, and has `docs/http` and the Helm chart's copies of files written as well; a
+test fails where one is not what it would write.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kdcore.path import Path as Route
 from kdcore.task import Task
 from kdcore.temperature import Temperature
 from kdcore.weighting import Weighting
-from scripts import http_reference
+from scripts import chart_files, http_reference
 from scripts.markdown import code, in_yaml, prose, table
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "methods"
@@ -85,6 +85,7 @@ def main() -> None:
         for name, text in written.items():
             (folder / name).write_text(text, encoding="utf-8")
         sys.stdout.write(f"docs: {len(written)} pages in {folder}\n")
+    chart_files.copy()
 
 
 def _index() -> str:

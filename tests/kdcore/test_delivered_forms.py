@@ -80,9 +80,11 @@ def test_the_differences_told_are_those_of_the_files(run):
     student, few = load_student(run.folder), run.test.inputs[:64]
     expected = predict(student, few)
     found = {one.form: one for one in run.report.forms}
-    assert found["onnx"].largest_difference == pytest.approx(
-        float((asked(run.folder / "student.onnx", few) - expected).abs().max()), abs=1e-9
-    )
+    # Both are roundings: which kernels PyTorch takes depends on how weights are laid out.
+    rounding = 8 * torch.finfo(torch.float32).eps * float(expected.abs().max())
+    ours = float((asked(run.folder / "student.onnx", few) - expected).abs().max())
+    assert found["onnx"].largest_difference == pytest.approx(ours, abs=rounding)
+    assert 0 < found["onnx"].largest_difference <= found["onnx"].tolerance
     assert found["exported"].largest_difference <= found["exported"].tolerance
     for one in found.values():
         assert one.size_bytes == (run.folder / one.file).stat().st_size

@@ -26,6 +26,11 @@ class Caller:
     """Whether every project is theirs: a key of the house, or a house that asks for no key."""
     author: Author
 
+    @property
+    def is_admin(self) -> bool:
+        """Whether they may change more than jobs."""
+        return self.scope.includes(Scope.ADMIN)
+
     def require(self, scope: Scope) -> None:
         """Refuse what the key is not good for.
 

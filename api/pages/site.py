@@ -15,9 +15,23 @@ from api.pages import (
     sweeps,
     tradeoff,
     verbs,
+    webhooks,
     workers,
 )
 
 router = APIRouter()
-for _page in (board, verbs, job, new, sweeps, tradeoff, compare, inputs, methods, workers, login):
+for _page in (
+    board,
+    verbs,
+    job,
+    new,
+    sweeps,
+    tradeoff,
+    compare,
+    inputs,
+    methods,
+    workers,
+    webhooks,
+    login,
+):
     router.include_router(_page.router)

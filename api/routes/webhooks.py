@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api.answers import NO_STORE, problems, send
 from api.checks import body_schema, checked
-from api.dependencies import AdminLedger, SentBody
+from api.dependencies import AdminLedger, SentBody, Visit
 from api.pagination import decode, encode
 from api.schemas import ListBody
 from api.webhooks import (
@@ -44,16 +44,9 @@ _DeliveryId = Annotated[str, Path(examples=["msg_01kaz3x2mcf4t6v8y0r2q4s6u8"])]
 )
 def create_webhook(visit: AdminLedger, body: SentBody) -> Response:
     """Have a URL told of events; the secret that signs the messages is in this answer alone."""
-    wanted = checked(NewWebhook, body.document())
-    check_receiver(wanted.url, visit.settings.webhook_allowed)
-    author, project = visit.caller.author, visit.caller.project
-    new = ledger.NewWebhook(project, created_by=author.key_id, **wanted.model_dump())
-    with visit.changing() as repository:
-        row = repository.add_webhook(new)
-        details = {"events": wanted.events}  # the URL may hold a password of its own
-        repository.note(author, "webhook.create", row.id, project=project, details=details)
-    where = {"Location": f"/v1/webhooks/{row.id}"}
-    return send(created_webhook(row), 201, headers=NO_STORE | where)
+    created = made(visit, body.document())
+    where = {"Location": f"/v1/webhooks/{created.id}"}
+    return send(created, 201, headers=NO_STORE | where)
 
 
 @router.get(
@@ -75,7 +68,7 @@ def list_webhooks(visit: AdminLedger) -> Response:
 def get_webhook(visit: AdminLedger, webhook_id: _Id) -> Response:
     """Return one webhook."""
     with visit.reading() as repository:
-        row = repository.webhook(_usable(webhook_id))
+        row = repository.webhook(usable(webhook_id))
     return send(webhook_of(row), headers=NO_STORE)
 
 
@@ -91,15 +84,7 @@ def change_webhook(visit: AdminLedger, webhook_id: _Id, body: SentBody) -> Respo
 
     What waits for one that is disabled waits on, and is sent once it is enabled again.
     """
-    _usable(webhook_id)
-    values = checked(WebhookChange, body.document()).model_dump(exclude_unset=True)
-    if "url" in values:
-        check_receiver(values["url"], visit.settings.webhook_allowed)
-    details = {"fields": sorted(values)}
-    enabled = values.pop("enabled", None)
-    with visit.writing("webhook.change", webhook_id, details) as repository:
-        row = repository.change_webhook(webhook_id, values, enabled=enabled)
-    return send(webhook_of(row), headers=NO_STORE)
+    return send(changed(visit, webhook_id, body.document()), headers=NO_STORE)
 
 
 @router.delete(
@@ -111,7 +96,7 @@ def change_webhook(visit: AdminLedger, webhook_id: _Id, body: SentBody) -> Respo
 )
 def delete_webhook(visit: AdminLedger, webhook_id: _Id) -> Response:
     """Remove a webhook, with all that it was and would be told."""
-    with visit.writing("webhook.delete", _usable(webhook_id)) as repository:
+    with visit.writing("webhook.delete", usable(webhook_id)) as repository:
         repository.delete_webhook(webhook_id)
     return Response(status_code=204)
 
@@ -125,7 +110,7 @@ def delete_webhook(visit: AdminLedger, webhook_id: _Id) -> Response:
 )
 def test_webhook(visit: AdminLedger, webhook_id: _Id) -> Response:
     """Have a message of the type `webhook.test` sent; its delivery tells what comes of it."""
-    with visit.writing("webhook.test", _usable(webhook_id)) as repository:
+    with visit.writing("webhook.test", usable(webhook_id)) as repository:
         told = delivery_of(repository.test_webhook(webhook_id))
     return send(told, 202, headers=NO_STORE)
 
@@ -142,12 +127,8 @@ def rotate_webhook(visit: AdminLedger, webhook_id: _Id, body: SentBody) -> Respo
 
     For a day, or as long as is asked for, messages bear two signatures: of the new and the old one.
     """
-    _usable(webhook_id)
-    wanted = checked(Rotation, body.document() if body.content else {})
-    details = wanted.model_dump()
-    with visit.writing("webhook.rotate", webhook_id, details) as repository:
-        row = repository.rotate_secret(webhook_id, wanted.overlap_seconds)
-    return send(created_webhook(row), headers=NO_STORE)
+    told = rotated(visit, webhook_id, body.document() if body.content else {})
+    return send(told, headers=NO_STORE)
 
 
 @router.get(
@@ -165,7 +146,7 @@ def list_deliveries(
     """Return what a webhook was and is told, the newest first, and what came of each message."""
     before = decode("webhook_deliveries", after, DELIVERY_ID) if after is not None else None
     with visit.reading() as repository:
-        rows = repository.webhook_deliveries(_usable(webhook_id), limit=limit + 1, before=before)
+        rows = repository.webhook_deliveries(usable(webhook_id), limit=limit + 1, before=before)
     page = [delivery_of(row) for row in rows[:limit]]
     has_more = len(rows) > limit
     cursor = encode("webhook_deliveries", page[-1].id) if has_more else None
@@ -182,7 +163,7 @@ def list_deliveries(
 def get_delivery(visit: AdminLedger, webhook_id: _Id, delivery_id: _DeliveryId) -> Response:
     """Return one message, and what came of it."""
     with visit.reading() as repository:
-        row = repository.webhook_delivery(_usable(webhook_id), _usable_delivery(delivery_id))
+        row = repository.webhook_delivery(usable(webhook_id), _usable_delivery(delivery_id))
     return send(delivery_of(row), headers=NO_STORE)
 
 
@@ -196,12 +177,52 @@ def get_delivery(visit: AdminLedger, webhook_id: _Id, delivery_id: _DeliveryId) 
 def redeliver(visit: AdminLedger, webhook_id: _Id, delivery_id: _DeliveryId) -> Response:
     """Have a message sent now, under the same id, and by the whole schedule again."""
     details = {"delivery": _usable_delivery(delivery_id)}
-    with visit.writing("webhook.redeliver", _usable(webhook_id), details) as repository:
+    with visit.writing("webhook.redeliver", usable(webhook_id), details) as repository:
         told = delivery_of(repository.redeliver(webhook_id, delivery_id))
     return send(told, 202, headers=NO_STORE)
 
 
-def _usable(webhook_id: str) -> str:
+def made(visit: Visit, document: object) -> CreatedWebhook:
+    """Store a webhook; this is the one time its secret is told."""
+    wanted = checked(NewWebhook, document)
+    check_receiver(wanted.url, visit.settings.webhook_allowed)
+    author, project = visit.caller.author, visit.caller.project
+    new = ledger.NewWebhook(project, created_by=author.key_id, **wanted.model_dump())
+    with visit.changing() as repository:
+        row = repository.add_webhook(new)
+        details = {"events": wanted.events}  # the URL may hold a password of its own
+        repository.note(author, "webhook.create", row.id, project=project, details=details)
+    return created_webhook(row)
+
+
+def changed(visit: Visit, webhook_id: str, document: object) -> Webhook:
+    """Change a webhook, and note which fields were."""
+    usable(webhook_id)
+    values = checked(WebhookChange, document).model_dump(exclude_unset=True)
+    if "url" in values:
+        check_receiver(values["url"], visit.settings.webhook_allowed)
+    details = {"fields": sorted(values)}
+    enabled = values.pop("enabled", None)
+    with visit.writing("webhook.change", webhook_id, details) as repository:
+        row = repository.change_webhook(webhook_id, values, enabled=enabled)
+    return webhook_of(row)
+
+
+def rotated(visit: Visit, webhook_id: str, document: object) -> CreatedWebhook:
+    """Give a webhook a new secret; this is the one time it is told."""
+    usable(webhook_id)
+    wanted = checked(Rotation, document)
+    details = wanted.model_dump()
+    with visit.writing("webhook.rotate", webhook_id, details) as repository:
+        return created_webhook(repository.rotate_secret(webhook_id, wanted.overlap_seconds))
+
+
+def usable(webhook_id: str) -> str:
+    """Return the id, if it can be one.
+
+    Raises:
+        WebhookNotFound: no webhook could have such an id.
+    """
     if not WEBHOOK_ID.fullmatch(webhook_id):
         raise WebhookNotFound(webhook_id)
     return webhook_id

@@ -44,7 +44,8 @@ def browser() -> Generator[Browser]:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Generator[Client]:
     """Give a client of a house in operation, one for the tests of a module."""
     folder = tmp_path_factory.mktemp("house")
-    with running_house(Settings(data=folder / "data"), folder) as client:
+    allowed = {"STILLHOUSE_WEBHOOK_ALLOW": "127.0.0.1"}
+    with running_house(Settings(data=folder / "data"), folder, **allowed) as client:
         yield client
 
 
@@ -100,6 +101,14 @@ def other(house: Client) -> str:
     job_id = house.submit({**SHORT, "name": "softer", "method": "dkd"})["id"]
     assert house.wait(job_id, timeout_seconds=120)["status"] == "succeeded"
     return job_id
+
+
+@pytest.fixture(scope="module")
+def told(house: Client) -> str:
+    """Give the id of a webhook that a message was sent to."""
+    made = house.webhooks.create("https://127.0.0.1:9443/builds", description="the build")
+    house.webhooks.test(made["id"])
+    return made["id"]
 
 
 @pytest.fixture(scope="module")

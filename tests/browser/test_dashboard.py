@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from opened import LONG, OpenPage
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 from stillhouse import Client
+from waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -109,9 +110,18 @@ def test_a_zoomed_chart_takes_all_others_along(open_page: OpenPage, finished: st
     assert 50 < first < last < 200
     page.get_by_role("button", name="Whole training").click()
     expect(page.get_by_role("button", name="Whole training")).to_be_hidden()
-    page.get_by_label("Log scale").check()
+    loss = page.locator("#plots figure", has_text="Training loss").locator("canvas")
+    plain = drawn(loss)
     page.get_by_label("Smoothing").fill("0.9")
-    expect(page.locator("#plots canvas").first).to_be_visible()
+    smooth = wait_until(lambda: (now := drawn(loss)) != plain and now)
+    page.get_by_label("Log scale").check()
+    assert wait_until(lambda: (now := drawn(loss)) not in {plain, smooth} and now)
+
+
+def drawn(canvas: Locator) -> str:
+    """Return what a canvas shows."""
+    picture: str = canvas.evaluate("canvas => canvas.toDataURL()")
+    return picture
 
 
 def test_ticked_jobs_stay_ticked_while_the_board_moves(open_page: OpenPage, house: Client) -> None:

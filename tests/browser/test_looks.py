@@ -34,6 +34,8 @@ PAGES = {
     "methods": "/methods",
     "method": "/methods/methods/dkd",
     "workers": "/workers",
+    "webhooks": "/webhooks",
+    "webhook": "/webhooks/{hook}",
     "problem": "/jobs/job_none",
 }
 PICTURES = os.environ.get("STILLHOUSE_PICTURES")
@@ -51,12 +53,14 @@ def settled(page: Page, name: str) -> None:
 
 
 @pytest.fixture
-def look(open_page: OpenPage, finished: str, other: str, swept: str) -> Callable[..., Page]:
+def look(
+    open_page: OpenPage, finished: str, other: str, swept: str, told: str
+) -> Callable[..., Page]:
     """Give a function that opens one of the pages."""
 
     def looked(name: str, **options: Any) -> Page:
         page = open_page(
-            PAGES[name].format(job=finished, other=other, sweep=swept),
+            PAGES[name].format(job=finished, other=other, sweep=swept, hook=told),
             missing=name == "problem",
             **options,
         )

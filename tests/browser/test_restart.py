@@ -32,6 +32,10 @@ def test_nothing_is_lost_or_told_twice_when_the_server_restarts_under_an_open_pa
             worker.start()
             worker.train(0, until=0.5)
             page = browser.new_context().new_page()
+            faults: list[str] = []
+            asked: list[str] = []
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on("request", lambda request: asked.append(request.url))
             page.goto(f"{server.url}/jobs/{job_id}")
             page.evaluate("window.isTheSamePage = true")
             stages = page.locator("#stages tbody tr")
@@ -52,3 +56,5 @@ def test_nothing_is_lost_or_told_twice_when_the_server_restarts_under_an_open_pa
             assert told.count("Succeeded") == 1
             assert len([one for one in told if "baseline-0 finished" in one]) == 1
             page.context.close()
+        assert faults == []
+        assert {url for url in asked if not url.startswith((server.url, "data:"))} == set()

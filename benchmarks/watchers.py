@@ -52,7 +52,7 @@ student: {model: {name: mlp, hidden: [64]}}
 data: digits
 seeds: [0]
 baseline: false
-training: {max_steps: 2000}
+training: {max_steps: STEPS}
 """
 
 
@@ -175,10 +175,10 @@ def cores(server: Server, seconds: float) -> float:
     return (after.user + after.system - before.user - before.system) / took
 
 
-def training_seconds(folder: Path) -> float:
+def training_seconds(folder: Path, steps: int) -> float:
     """Return how long a real training takes."""
     spec = folder / "spec.yaml"
-    spec.write_text(_TRAINING)
+    spec.write_text(_TRAINING.replace("STEPS", str(steps)))
     out = tempfile.mkdtemp(dir=folder)
     began = time.perf_counter()
     subprocess.run(  # noqa: S603  # our own program
@@ -196,6 +196,7 @@ def main() -> None:
     parser = asked(__doc__, 5)
     parser.add_argument("--watchers", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--steps", type=int, default=2000, help="of the training")
     options = parser.parse_args()
     seconds, watchers = options.seconds, options.watchers
     found: dict[str, list[float]] = {"alone": [], "watched": [], "bare": [], "extra": []}
@@ -228,9 +229,9 @@ def main() -> None:
                     cells = (f"{value:.3f}" for value in (alone, watched, bare, extra))
                     table.add(turn + 1, *cells, f"{size:,.0f}")
                 for _ in range(options.repeats):
-                    times["alone"].append(training_seconds(folder))
+                    times["alone"].append(training_seconds(folder, options.steps))
                     with crowd(port, path, watchers):
-                        times["watched"].append(training_seconds(folder))
+                        times["watched"].append(training_seconds(folder, options.steps))
     print(f"\ncores for {watchers} open pages, beyond a bare server: {spread(found['extra'], 3)}")
     print(f"a training beside them / alone: {ratio(times['watched'], times['alone'])}")
     print(f"a training alone: {statistics.median(times['alone']):.1f} s")

@@ -17,7 +17,7 @@ from jobs.ids import new_job_id
 from jobs.spec import JobSpec
 from jobs.states import TERMINAL, Status
 from jobs.submission import Submission
-from jobs.tables import Job, JobLabel, StatusChange, Table
+from jobs.tables import Event, Job, JobLabel, StatusChange, Table
 
 RARE: dict[str, str | None] = {"rare": "yes"}
 """A label of three jobs: the oldest, the one in the middle, the newest."""
@@ -60,8 +60,11 @@ def fill(database: Database, count: int) -> list[str]:
                 }
             )
             labels += [{"job_id": ids[place], "key": key, "value": kept[key]} for key in kept]
+        first = {"seq": 1, "type": "job.queued", "data": Written("{}")}
+        events = [{"job_id": row["id"], **first, "at": row["created_at"]} for row in rows]
         with database.write() as session:
             _store(session, Job, rows)
+            _store(session, Event, events)
             _store(session, JobLabel, labels)
             _count(session, counted)
     return ids

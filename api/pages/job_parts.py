@@ -88,6 +88,7 @@ def parts_of(visit: Visit, told: Told, names: Sequence[str] = PARTS) -> dict[str
         "machine": next((one.data for one in told.events[::-1] if one.type == "run.started"), None),
         "log": told.log,
         "files": sorted(told.files, key=lambda one: (not one.kind.startswith("student"), one.name)),
+        "keyed": visit.caller.author.key_id is not None,
         "has_report": any(file.name == "report.html" for file in told.files),
         "networks": _networks(job),
         "verbs": legal_verbs(Status(job.status)),

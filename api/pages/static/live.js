@@ -26,7 +26,7 @@ function swap(part, next) {
   placed.dataset.seen = seen;
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   for (const id of ticked) if (document.getElementById(id)) document.getElementById(id).checked = true;
-  tellOrigin(placed);
+  furnish(placed);
   if (was) placed.focus();
   if (focused) [...placed.querySelectorAll("a, button, input")].find((element) => key(element) === focused)?.focus();
 }
@@ -108,11 +108,32 @@ document.addEventListener("pointermove", (event) => {
   chart.parentElement.querySelector(".reading").textContent = readings.join(" · ");
 });
 
-// Commands name this server as the browser knows it.
-function tellOrigin(part) {
+// Commands name this server as the browser knows it, and can be copied; where the browser keeps its clipboard from
+// pages, which it does without https, they are selected, and that is said.
+function furnish(part) {
   for (const place of part.querySelectorAll("[data-origin]")) place.textContent = location.origin;
+  for (const button of part.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+    if (navigator.clipboard) continue;
+    button.textContent = "Select";
+    button.setAttribute("aria-label", button.getAttribute("aria-label").replace("Copy", "Select"));
+  }
 }
 
-tellOrigin(document);
+document.addEventListener("click", async (event) => {
+  const button = event.target instanceof Element ? event.target.closest("[data-copy]") : null;
+  if (!button) return;
+  const text = button.closest(".command").querySelector("pre");
+  let said = "Copied.";
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+  } catch { // there is none, or it is refused
+    getSelection().selectAllChildren(text);
+    said = "Selected: copy it by hand, since this browser gives its clipboard to pages by https only.";
+  }
+  button.nextElementSibling.textContent = said;
+});
+
+furnish(document);
 if (document.body.dataset.poll) poll(Number(document.body.dataset.poll));
 if (document.body.dataset.stream) follow(document.body.dataset.stream);

@@ -12,6 +12,7 @@ from api import views
 from api.dependencies import House, Visit
 from api.pages import charts, storyline
 from api.pages.rendering import TEMPLATES
+from api.pages.timeline import timeline
 from api.routes.logs import last_lines
 from api.routes.report import details_of
 from api.schemas import Artifact, Attempt, Event, Job
@@ -23,7 +24,10 @@ from kdcore.reporting.page import as_quality
 from kdcore.task import Task
 from kdcore.tasks import TASKS
 
-LIVE: Final = ("head", "verdict", "files", "quality", "stages", "story", "count", "system")
+LIVE: Final = (
+    *("head", "verdict", "files", "quality", "stages", "timeline"),
+    *("story", "count", "system"),
+)
 """Ids of those that are told to an open page; their templates are called so as well."""
 PARTS: Final = (*LIVE, "older")
 """All of them: what has happened long ago is long, and asked for by whoever looks at it."""
@@ -81,6 +85,7 @@ def parts_of(visit: Visit, told: Told, names: Sequence[str] = PARTS) -> dict[str
         "job": job,
         "task": told.task,
         "stages": storyline.stages(told.events, job.progress, active=job.status in _AT_WORK),
+        "timeline": timeline(job, told.events, told.attempts),
         "lines": storyline.lines(told.events)[:_EVENTS],
         "attempts": told.attempts,
         "wait": told.wait,

@@ -35,6 +35,8 @@ _BETWEEN_ATTEMPTS: Final = {
     "job.failed": None,
     "job.cancelled": None,
 }
+_ENDS: Final = {"job.paused", "job.succeeded", "job.failed", "job.cancelled"}
+"""What may come with the end of an attempt, in the same breath."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ class _Walk:
         self.stage = None
         self.now = None if kind is None else (kind, text or KINDS[kind], at)
 
+    def take_back(self) -> None:
+        """Forget that something has begun: the job has done nothing of the kind."""
+        self.now = None
+
     def train(self, data: Mapping[str, Any], at: datetime) -> None:
         """Begin a stage."""
         name, seed = str(data.get("stage")), int(data.get("seed", 0))
@@ -99,6 +105,8 @@ def spans(
         if event.attempt is not None and event.attempt > walk.attempt:
             walk.turn(walk.now[0] if walk.now else None, event.at)
             walk.attempt = event.attempt
+        if event.type in _ENDS and before is not None and before.type == "attempt.ended":
+            walk.take_back()
         _read(event, walk, ended)
         before = event
     walk.turn(None, until)

@@ -59,7 +59,7 @@ def timeline(job: Job, events: Sequence[Event], attempts: Sequence[Attempt]) -> 
     found = [one for row in by_attempt.values() for one in row]
     spent = {kind: _together(found, kind) for kind in KINDS}
     legend = [(kind, KINDS[kind]) for kind, seconds in spent.items() if seconds]
-    said = "; ".join(f"{text} {words.duration(spent[kind])}" for kind, text in legend)
+    said = "; ".join(f"{text} {_took(spent[kind])}" for kind, text in legend)
     how_many = f"{len(attempts)} attempt{'' if len(attempts) == 1 else 's'}"
     over = words.duration((until - job.created_at).total_seconds())
     told = escape(f"{how_many} over {over}. {said}.")
@@ -117,7 +117,7 @@ def _bars(row: Sequence[Span], y: float, origin: datetime, length: float) -> Ite
         start = (group[0].start - origin).total_seconds()
         took = (group[-1].end - group[0].start).total_seconds()
         text = longest.text if len(group) == 1 else f"{longest.text}, and {len(group) - 1} shorter"
-        said = f"{text}: {words.duration(took)}, from {words.moment(group[0].start)}"
+        said = f"{text}: {_took(took)}, from {words.moment(group[0].start)}"
         yield (
             f'<rect class="bar {longest.kind}" x="{_LEFT + _PLOT * start / length:.1f}" y="{y:.0f}"'
             f' width="{max(_PLOT * took / length, 1):.1f}" height="{_BAR}">'
@@ -143,6 +143,10 @@ def _is_apart(before: Span, after: Span) -> bool:
 
 def _seconds(group: Sequence[Span]) -> float:
     return (group[-1].end - group[0].start).total_seconds()
+
+
+def _took(seconds: float) -> str:
+    return words.duration(seconds) if seconds >= 1 else "under 1 s"
 
 
 def _together(found: Sequence[Span], kind: str) -> float:

@@ -75,13 +75,13 @@ INTERRUPTED: tuple[Told, ...] = (
     (51.0, "stage.started", 2, stage("student-0")),
     (52.0, "job.pause_requested", None, {}),
     (53.0, "attempt.ended", 2, {"outcome": "paused"}),
-    (53.0, "job.paused", 2, {}),
+    (53.001, "job.paused", 2, {}),
     (80.0, "job.resumed", None, {}),
     (81.0, "attempt.started", 3, {"worker": "w"}),
     (82.0, "phase", 3, {"phase": "evaluating"}),
     (83.0, "phase", 3, {"phase": "exporting"}),
     (84.0, "attempt.ended", 3, {"outcome": "failed"}),
-    (84.0, "job.failed", 3, {}),
+    (84.001, "job.failed", 3, {}),
     (90.0, "job.retried", None, {"from": "checkpoint"}),
 )
 
@@ -98,7 +98,7 @@ def test_a_story_tells_what_a_job_was_at() -> None:
         (2, "waiting", 30, 50),
         (2, "starting", 50, 51),
         (2, "student", 51, 53),
-        (3, "paused", 53, 80),
+        (3, "paused", 53.001, 80),
         (3, "waiting", 80, 81),
         (3, "starting", 81, 82),
         (3, "evaluating", 82, 83),
@@ -142,7 +142,8 @@ def test_a_page_shows_the_timeline(
     assert 'role="img" aria-label="2 attempts over' in drawn
     assert ">1: lost</text>" in drawn
     assert ">2: succeeded</text>" in drawn
-    assert re.search(r'<rect class="bar \w+" [^>]+><title>[^<]+: \d+ s, from 20', drawn)
+    assert ">next</text>" not in drawn
+    assert re.search(r'<rect class="bar \w+" [^>]+><title>[^<]+: (under )?\d+ s, from 20', drawn)
     assert "style=" not in drawn
 
 

@@ -3,6 +3,7 @@
 "use strict";
 
 const AGAIN_MS = 3000;
+const ASKED_FOR = "#earlier > summary, #log summary";
 
 async function refresh() {
   const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
@@ -50,14 +51,14 @@ function poll(milliseconds) {
 function follow(stream) {
   let source;
   let waiting = false;
-  // Earlier events are long, and not told: who has them open asks for them, every few seconds at most.
+  // Earlier events and the log are long, and not told: who has them open asks for them, every few seconds at most.
   const soon = () => {
     if (waiting) return;
     waiting = true;
     setTimeout(() => refresh().catch(() => {}).finally(() => { waiting = false; }), AGAIN_MS);
   };
   document.addEventListener("click", (event) => {
-    if (event.target instanceof Element && event.target.closest("#earlier > summary")) refresh().catch(() => {});
+    if (event.target instanceof Element && event.target.closest(ASKED_FOR)) refresh().catch(() => {});
   });
   const listen = () => {
     source = new EventSource(stream);
@@ -67,7 +68,7 @@ function follow(stream) {
         const next = new DOMParser().parseFromString(text, "text/html").getElementById(id);
         if (part && next && next.outerHTML !== part.dataset.seen) swap(part, next);
       }
-      if (document.getElementById("earlier")?.open) soon();
+      if (document.querySelector("#earlier[open], #log details[open]")) soon();
     });
     source.addEventListener("points", (event) => {
       document.dispatchEvent(new CustomEvent("stillhouse:points", { detail: JSON.parse(event.data) }));

@@ -135,6 +135,18 @@ document.addEventListener("click", async (event) => {
   button.nextElementSibling.textContent = said;
 });
 
+// A sheet of commands lies over what is below it: a click beside it, or Escape, puts it away.
+const sheet = () => document.querySelector(".as details[open]");
+document.addEventListener("click", (event) => {
+  if (!sheet()?.contains(event.target)) sheet()?.removeAttribute("open");
+});
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" ? sheet() : null;
+  if (!open) return;
+  open.removeAttribute("open");
+  open.querySelector("summary").focus();
+});
+
 furnish(document);
 if (document.body.dataset.poll) poll(Number(document.body.dataset.poll));
 if (document.body.dataset.stream) follow(document.body.dataset.stream);

@@ -114,6 +114,9 @@ class Progress(Body):
     samples_per_second: float | None = None
     eta_seconds: float | None = None
     """Seconds to the end of the run's trainings."""
+    memory_bytes: int | None = None
+    """The most that the trainer had so far: of a GPU's memory for tensors where it trains there,
+    else of the machine's. With several processes, of the one that reports."""
     caching: Caching | None = None
     """While a teacher's answers are written down."""
     teacher_cache: TeacherCacheUse | None = None

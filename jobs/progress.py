@@ -36,6 +36,7 @@ def fold_progress(
             case "stage.progress":
                 state.update({key: event[key] for key in SHOWN})
                 state["eta_seconds"] = event["run_eta_seconds"]
+                state["memory_bytes"] = event.get("memory_bytes")  # an older trainer tells none
             case "answers.progress":
                 state["caching"] = {key: event[key] for key in CACHING}
             case "run.stopped" | "run.failed":

@@ -82,6 +82,9 @@ class StageProgress(_Event):
     run_eta_seconds: float
     """Seconds to the end of the run's trainings."""
     metrics: dict[str, float]
+    memory_bytes: int | None = None
+    """The most that the process had so far: of a GPU's memory for tensors where it trains there,
+    else of the machine's. With several processes, of the one that reports."""
 
 
 class Metrics(_Event):

@@ -11,8 +11,6 @@ its second step is told here, with its place in the recipe.
 from __future__ import annotations
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,6 +28,7 @@ from kdcore.evaluate import count_flops, count_parameters
 from kdcore.inspected import FitProblem, NetworkTold, Preflight
 from kdcore.lesson import Lesson
 from kdcore.listing import layers_told
+from kdcore.memory import peak_memory
 from kdcore.model import Model
 from kdcore.network import build, measured
 from kdcore.path import TEACHER
@@ -43,7 +42,6 @@ from kdcore.tokens import blank
 
 _CPU: Final = torch.device("cpu")
 _CONTROLS: Final = frozenset({"baseline", "hard_labels"})
-_KIB: Final = 1024
 
 
 def look(recipe: Recipe, inputs: Path) -> Preflight:
@@ -70,7 +68,7 @@ def look(recipe: Recipe, inputs: Path) -> Preflight:
         steps=found.steps,
         step_seconds=found.seconds,
         loss=found.losses,
-        peak_memory_bytes=_peak(),
+        peak_memory_bytes=peak_memory(_CPU),
         warnings=[one.message for one in corpus.warnings] if corpus else [],
     )
 
@@ -223,9 +221,3 @@ def _told(model: Model, corpus: Corpus, whose: str) -> NetworkTold:
 def _samples(corpus: Corpus) -> dict[str, int]:
     parts = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
     return {part: len(samples.labels) for part, samples in parts.items() if samples}
-
-
-def _peak() -> int:
-    """Return the most bytes that this process had in memory."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * _KIB

@@ -26,6 +26,7 @@ from kdcore.evaluate import count_parameters, score
 from kdcore.events import Checkpointed, Event, StageEvaluated, StageProgress, StageStarted
 from kdcore.files import write_file
 from kdcore.lesson import Lesson, draw
+from kdcore.memory import peak_memory
 from kdcore.network import build, weights_bytes
 from kdcore.optim import build_optimizer, learning_rate, moving_average
 from kdcore.plan import Stage
@@ -279,4 +280,5 @@ def _progress(
         percent=0.0,
         run_eta_seconds=0.0,
         metrics=curves.latest,
+        memory_bytes=peak_memory(run.device),
     )

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api import telling
 from api.dependencies import JobId, Ledger
 from api.pages import charts
-from api.pages.job_parts import parts_of, told_of
+from api.pages.job_parts import PARTS, parts_of, told_of
 from api.pages.live import Drawer
 from api.pages.rendering import page
 from api.pages.words import in_yaml
@@ -27,7 +27,7 @@ _CURVE_POINTS: Final = 1000
 def job_page(visit: Ledger, job_id: JobId) -> Response:
     """Show one job."""
     with visit.reading() as repository:
-        told = told_of(visit.house, repository, job_id)
+        told = told_of(visit.house, repository, job_id, names=PARTS)
         metric = f"validation/{told.task.metric}"
         curves = repository.metrics(job_id, keys=["loss", metric], max_points=_CURVE_POINTS)
     score = charts.curves(curves.stages, metric)

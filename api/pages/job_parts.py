@@ -12,6 +12,7 @@ from api import views
 from api.dependencies import House, Visit
 from api.pages import charts, storyline
 from api.pages.rendering import TEMPLATES
+from api.pages.timeline import timeline
 from api.routes.logs import last_lines
 from api.routes.report import details_of
 from api.schemas import Artifact, Attempt, Event, Job
@@ -23,10 +24,14 @@ from kdcore.reporting.page import as_quality
 from kdcore.task import Task
 from kdcore.tasks import TASKS
 
-LIVE: Final = ("head", "verdict", "files", "quality", "stages", "story", "count", "system")
+LIVE: Final = (
+    *("head", "verdict", "files", "quality", "stages", "timeline"),
+    *("story", "count", "system"),
+)
 """Ids of those that are told to an open page; their templates are called so as well."""
-PARTS: Final = (*LIVE, "older")
-"""All of them: what has happened long ago is long, and asked for by whoever looks at it."""
+PARTS: Final = (*LIVE, "older", "log")
+"""All of them: what has happened long ago and what trainers wrote is long, and asked for by whoever
+looks at it."""
 
 _EVENTS: Final = 1000
 _LOG_LINES: Final = 40
@@ -48,11 +53,11 @@ class Told:
     mlflow: str | None
     """Where its run of MLflow is seen."""
     log: list[str]
-    """The last words of a job that failed."""
+    """The last lines of its trainers, where they are told."""
 
 
-def told_of(house: House, repository: Repository, job_id: str) -> Told:
-    """Read a job.
+def told_of(house: House, repository: Repository, job_id: str, *, names: Sequence[str]) -> Told:
+    """Read a job, as far as the parts of these names need it.
 
     Raises:
         JobNotFound, JobGone: there is no such job, or no more.
@@ -62,6 +67,7 @@ def told_of(house: House, repository: Repository, job_id: str) -> Told:
     rows = list(repository.events(job_id, limit=_EVENTS))
     if row.last_seq > _EVENTS:
         rows += repository.events(job_id, after=max(row.last_seq - _EVENTS, rows[-1].seq))
+    is_told = "log" in names or job.failure
     return Told(
         job=job,
         task=_task(job),
@@ -69,7 +75,7 @@ def told_of(house: House, repository: Repository, job_id: str) -> Told:
         attempts=[views.attempt(attempt) for attempt in repository.attempts(job_id)],
         files=[views.artifact(file) for file in repository.artifacts(job_id)],
         wait=repository.wait_of(job_id, house.oldest_beat()),
-        log=last_lines(repository, job_id, most=_LOG_LINES) if job.failure else [],
+        log=last_lines(repository, job_id, most=_LOG_LINES) if is_told else [],
         mlflow=run_url(house.settings, repository.run_of(job_id)),
     )
 
@@ -81,6 +87,7 @@ def parts_of(visit: Visit, told: Told, names: Sequence[str] = PARTS) -> dict[str
         "job": job,
         "task": told.task,
         "stages": storyline.stages(told.events, job.progress, active=job.status in _AT_WORK),
+        "timeline": timeline(job, told.events, told.attempts),
         "lines": storyline.lines(told.events)[:_EVENTS],
         "attempts": told.attempts,
         "wait": told.wait,
@@ -88,6 +95,7 @@ def parts_of(visit: Visit, told: Told, names: Sequence[str] = PARTS) -> dict[str
         "machine": next((one.data for one in told.events[::-1] if one.type == "run.started"), None),
         "log": told.log,
         "files": sorted(told.files, key=lambda one: (not one.kind.startswith("student"), one.name)),
+        "keyed": visit.caller.author.key_id is not None,
         "has_report": any(file.name == "report.html" for file in told.files),
         "networks": _networks(job),
         "verbs": legal_verbs(Status(job.status)),

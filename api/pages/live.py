@@ -44,7 +44,7 @@ class Drawer:
             JobNotFound: it has been deleted.
         """
         with self._visit.reading() as repository:
-            told = told_of(self._visit.house, repository, self._job_id)
+            told = told_of(self._visit.house, repository, self._job_id, names=LIVE)
             is_same = told.job.attempt == self._attempt
             news = self._news(repository, told.job.attempt)
         place = News(attempt=told.job.attempt, after=self._reached, stages={})

@@ -51,6 +51,8 @@ class Progress(TypedDict):
     metrics: dict[str, float | None]
     samples_per_second: float | None
     eta_seconds: float | None
+    memory_bytes: NotRequired[int | None]
+    """The most that the trainer had so far: of its GPU, or of the machine."""
 
 
 class Failure(TypedDict):

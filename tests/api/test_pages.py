@@ -113,12 +113,29 @@ def test_a_page_of_a_failed_job_tells_why_and_offers_a_retry(
     assert "nan_loss" in text
     assert "last words" in text
     assert "1 thread" in text
+    assert "346 MB of memory at most" in text
     assert "teacher: plain_cnn" in text
     assert "lower the learning rate" in text
     assert "stopped" in text
     response = client.post(f"/jobs/{job_id}/retry?from=scratch", follow_redirects=False)
     assert (response.status_code, response.headers["location"]) == (303, f"/jobs/{job_id}")
     assert "Waiting for a worker" in read(client, f"/jobs/{job_id}")[0]
+
+
+def test_the_page_of_a_job_with_an_attempt_shows_the_last_lines_of_its_log(
+    client: TestClient, submit: Submit, worker: StageWorker, database: Database
+) -> None:
+    job_id = submit()
+    assert "The whole log" not in read(client, f"/jobs/{job_id}")[0]
+    worker.begin()
+    with database.write() as session:
+        log = "".join(f"line {n} {EVIL}\n" for n in range(99)).encode()
+        Repository(session).keep_log(job_id, 1, log, 0, b"")
+    text, reader = read(client, f"/jobs/{job_id}")
+    assert "line 98 " in text
+    assert "line 50 " not in text
+    assert ("a", "href", f"/v1/jobs/{job_id}/logs?tail=10000") in reader.attributes
+    assert client.get(f"/v1/jobs/{job_id}/logs?tail=10000").text.count("line") == 99
 
 
 def test_the_cancel_button_works_without_javascript(client: TestClient, submit: Submit) -> None:

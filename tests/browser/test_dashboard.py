@@ -76,6 +76,16 @@ def test_curves_move_while_a_job_runs_and_verbs_work_by_keyboard_alone(
     before = loss.get_attribute("data-range")
     assert before is not None
     expect(loss).not_to_have_attribute("data-range", before)  # the last step moves on
+    drawn = page.locator("#plots [role=img]").filter(has=page.locator("canvas")).first
+    said = drawn.get_attribute("aria-label")
+    assert said is not None
+    assert re.fullmatch(r"Training loss, up to step \d+: Teacher [\d.e-]+", said)
+    expect(drawn).not_to_have_attribute("aria-label", said)  # it tells the newest values
+    log = page.locator("#log")
+    log.locator("summary").click()
+    expect(log.locator("pre")).to_contain_text("--- attempt 1 on ")
+    expect(page.locator(".timeline")).to_have_attribute("aria-label", re.compile("Teacher"))
+    expect(page.locator("#system")).to_contain_text("MB of memory at most")
     earlier = page.locator("#earlier")
     earlier.locator("summary").click()
     told = earlier.locator("summary").inner_text()
@@ -122,6 +132,26 @@ def drawn(canvas: Locator) -> str:
     """Return what a canvas shows."""
     picture: str = canvas.evaluate("canvas => canvas.toDataURL()")
     return picture
+
+
+def test_a_command_is_copied_or_selected_where_a_browser_keeps_its_clipboard(
+    open_page: OpenPage, house: Client, finished: str
+) -> None:
+    page = open_page(f"/jobs/{finished}")
+    sheet = page.locator("[id='as-student.onnx']")
+    curl = f"{house.url}/v1/jobs/{finished}/artifacts/student.onnx"
+    sheet.locator("summary").click()
+    sheet.get_by_role("button", name="Copy for curl").click()
+    expect(sheet.get_by_role("status").first).to_have_text("Copied.")
+    page.keyboard.press("Escape")
+    expect(sheet.locator("pre").first).to_be_hidden()
+    expect(sheet.locator("summary")).to_be_focused()
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.reload()
+    sheet.locator("summary").click()
+    sheet.get_by_role("button", name="Select for curl").click()
+    expect(sheet.get_by_role("status").first).to_contain_text("Selected: copy it by hand")
+    assert str(page.evaluate("getSelection().toString()")).strip().endswith(curl)
 
 
 def test_ticked_jobs_stay_ticked_while_the_board_moves(open_page: OpenPage, house: Client) -> None:

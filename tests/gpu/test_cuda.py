@@ -33,6 +33,9 @@ def test_a_run_on_the_gpu_learns_what_a_run_on_the_cpu_learns(tmp_path, method):
         events = list(distill(recipe, tmp_path / device))
         started = next(event for event in events if isinstance(event, RunStarted))
         assert started.device.startswith(device)
+        told = [event.memory_bytes or 0 for event in events if isinstance(event, StageProgress)]
+        # Tensors of a small run on the GPU, all of a process with PyTorch in it elsewhere.
+        assert (0 < max(told) < 10**8) if device == "cuda" else (max(told) > 10**8)
         accuracy[device] = [
             event.scores["accuracy"] for event in events if isinstance(event, StageFinished)
         ]

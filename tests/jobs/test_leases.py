@@ -165,6 +165,7 @@ def test_a_batch_becomes_events_curves_progress_and_phase(database: Database) ->
     assert job.progress["percent"] == 12.5
     assert (job.progress["stages_done"], job.progress["stages_total"]) == (1, 2)
     assert (job.progress["eta_seconds"], job.progress["metrics"]) == (20.0, {"loss": None})
+    assert job.progress["memory_bytes"] is None  # an older trainer tells none
     assert curves.stages["teacher"].columns == {"step": [9, 10], "loss": [1.0, None]}
     assert (last.attempt, last.data) == (
         1,

@@ -1,5 +1,6 @@
 """The loop against a plain PyTorch loop, and what its batches are made of."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 from kdcore.augment import augmented
 from kdcore.corpus import Corpus, load_corpus
 from kdcore.crew import Crew
+from kdcore.events import StageProgress
 from kdcore.lesson import Lesson, draw
 from kdcore.network import build, predict
 from kdcore.optim import learning_rate
@@ -115,6 +117,15 @@ def test_the_loop_does_what_a_plain_loop_does(role, tmp_path):
     theirs = plain_loop(stage, lesson, 0.7 if role == "student" else 0.0, 3.0).state_dict()
     for name, value in theirs.items():
         torch.testing.assert_close(ours[name], value, atol=1e-6, rtol=1e-5)
+
+
+def test_progress_tells_the_most_memory_so_far(tmp_path):
+    stage, lesson, _ = prepared(tiny())
+    events = list(train(stage, lesson, bench_in(tmp_path)))
+    told = [event.memory_bytes for event in events if isinstance(event, StageProgress)]
+    assert told == sorted(told)
+    rss = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    assert 0.5 * rss < told[-1] < 10 * rss
 
 
 def test_student_and_baseline_start_alike_and_take_equally_many_steps():

@@ -134,20 +134,26 @@
     ctx.restore();
   }
 
+  // Each label with the mean of its values, of those that there are.
+  function means(group, values) {
+    const byLabel = new Map();
+    for (const [label, value] of values)
+      if (value !== null && value !== undefined) byLabel.set(label, [...(byLabel.get(label) || []), value]);
+    return [...byLabel].map(([label, found]) => `${label} ${told(group, found.reduce((a, b) => a + b) / found.length)}`);
+  }
+
   // What each line says where the pointer is: the newest value at or before that step, the mean of a label's lines.
   function read(plot, group) {
     const { idx } = plot.cursor;
     const place = plot.root.parentElement.querySelector(".reading");
     if (idx === null || idx === undefined) return void (place.textContent = "");
-    const byLabel = new Map();
-    group.lines.forEach((line, which) => {
+    const here = group.lines.map((line, which) => {
       const values = plot.data[which + 1];
       let at = idx;
       while (at > 0 && (values[at] === null || values[at] === undefined)) at -= 1;
-      if (values[at] !== null && values[at] !== undefined) byLabel.set(line.label, [...(byLabel.get(line.label) || []), values[at]]);
+      return [line.label, values[at]];
     });
-    const means = [...byLabel].map(([label, values]) => `${label} ${told(group, values.reduce((a, b) => a + b) / values.length)}`);
-    place.textContent = [`step ${plot.data[0][idx]}`, ...means].join(" · ");
+    place.textContent = [`step ${plot.data[0][idx]}`, ...means(group, here)].join(" · ");
   }
 
   // One chart was zoomed: all others follow.
@@ -188,6 +194,7 @@
       all.forEach((group, i) => {
         charts[i].group.lines = group.lines;
         charts[i].plot.setData(table(group), !zoom);
+        say(charts[i]);
       });
       return;
     }
@@ -199,10 +206,17 @@
       const plot = new uPlot(options(group, holder.clientWidth - 24), table(group));
       holder.insertBefore(plot.root, holder.lastChild);
       plot.root.setAttribute("role", "img");
-      plot.root.setAttribute("aria-label", `${group.title}: ${group.labels.join(", ")}`);
       charts.push({ plot, group });
+      say(charts.at(-1));
       if (zoom) plot.setScale("x", zoom);
     }
+  }
+
+  // What the picture says to who cannot see it: the newest value of each label, the mean of its lines.
+  function say({ plot, group }) {
+    const values = group.lines.map((line) => [line.label, line.values.findLast((value) => value !== null)]);
+    const step = Math.max(...group.lines.map((line) => line.steps.at(-1)));
+    plot.root.setAttribute("aria-label", `${group.title}, up to step ${step}: ${means(group, values).join(", ")}`);
   }
 
   function redraw() {

@@ -3,6 +3,7 @@
 "use strict";
 
 const AGAIN_MS = 3000;
+const ASKED_FOR = "#earlier > summary, #log summary";
 
 async function refresh() {
   const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
@@ -26,7 +27,7 @@ function swap(part, next) {
   placed.dataset.seen = seen;
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   for (const id of ticked) if (document.getElementById(id)) document.getElementById(id).checked = true;
-  tellOrigin(placed);
+  furnish(placed);
   if (was) placed.focus();
   if (focused) [...placed.querySelectorAll("a, button, input")].find((element) => key(element) === focused)?.focus();
 }
@@ -50,14 +51,14 @@ function poll(milliseconds) {
 function follow(stream) {
   let source;
   let waiting = false;
-  // Earlier events are long, and not told: who has them open asks for them, every few seconds at most.
+  // Earlier events and the log are long, and not told: who has them open asks for them, every few seconds at most.
   const soon = () => {
     if (waiting) return;
     waiting = true;
     setTimeout(() => refresh().catch(() => {}).finally(() => { waiting = false; }), AGAIN_MS);
   };
   document.addEventListener("click", (event) => {
-    if (event.target instanceof Element && event.target.closest("#earlier > summary")) refresh().catch(() => {});
+    if (event.target instanceof Element && event.target.closest(ASKED_FOR)) refresh().catch(() => {});
   });
   const listen = () => {
     source = new EventSource(stream);
@@ -67,7 +68,7 @@ function follow(stream) {
         const next = new DOMParser().parseFromString(text, "text/html").getElementById(id);
         if (part && next && next.outerHTML !== part.dataset.seen) swap(part, next);
       }
-      if (document.getElementById("earlier")?.open) soon();
+      if (document.querySelector("#earlier[open], #log details[open]")) soon();
     });
     source.addEventListener("points", (event) => {
       document.dispatchEvent(new CustomEvent("stillhouse:points", { detail: JSON.parse(event.data) }));
@@ -108,11 +109,44 @@ document.addEventListener("pointermove", (event) => {
   chart.parentElement.querySelector(".reading").textContent = readings.join(" · ");
 });
 
-// Commands name this server as the browser knows it.
-function tellOrigin(part) {
+// Commands name this server as the browser knows it, and can be copied; where the browser keeps its clipboard from
+// pages, which it does without https, they are selected, and that is said.
+function furnish(part) {
   for (const place of part.querySelectorAll("[data-origin]")) place.textContent = location.origin;
+  for (const button of part.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+    if (navigator.clipboard) continue;
+    button.textContent = "Select";
+    button.setAttribute("aria-label", button.getAttribute("aria-label").replace("Copy", "Select"));
+  }
 }
 
-tellOrigin(document);
+document.addEventListener("click", async (event) => {
+  const button = event.target instanceof Element ? event.target.closest("[data-copy]") : null;
+  if (!button) return;
+  const text = button.closest(".command").querySelector("pre");
+  let said = "Copied.";
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+  } catch { // there is none, or it is refused
+    getSelection().selectAllChildren(text);
+    said = "Selected: copy it by hand, since this browser gives its clipboard to pages by https only.";
+  }
+  button.nextElementSibling.textContent = said;
+});
+
+// A sheet of commands lies over what is below it: a click beside it, or Escape, puts it away.
+const sheet = () => document.querySelector(".as details[open]");
+document.addEventListener("click", (event) => {
+  if (!sheet()?.contains(event.target)) sheet()?.removeAttribute("open");
+});
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" ? sheet() : null;
+  if (!open) return;
+  open.removeAttribute("open");
+  open.querySelector("summary").focus();
+});
+
+furnish(document);
 if (document.body.dataset.poll) poll(Number(document.body.dataset.poll));
 if (document.body.dataset.stream) follow(document.body.dataset.stream);

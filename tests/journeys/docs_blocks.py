@@ -45,7 +45,7 @@ PAGES: Final = {
     "docs/mlflow.md": "mlflow mlflow mlflow",
     "docs/models.md": "examples spec python plugin",
     "docs/openai.md": "openai openai",
-    "docs/operating.md": "shell shell shell",
+    "docs/operating.md": "shell shell shell shell shell shell shell",
     "docs/performance.md": "bench",
     "docs/pipelines.md": "shell action airflow hosts hosts shell",
     "docs/reliability.md": "make",

@@ -16,6 +16,7 @@ from typing import Final
 
 import uvicorn
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from api.app import create_app
 from api.dependencies import House
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = {"host": chosen.host, "port": chosen.port}
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
+    except (SettingsError, ValidationError) as error:
         return _fail(str(error))
     set_up_logging(settings, "api")
     hide_environment()

@@ -47,4 +47,14 @@ def new_id(prefix: str) -> str:
 
 def new_process_id() -> str:
     """Return the machine's name, the process's number there, and some letters of chance."""
-    return f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    return f"{this_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def this_machine() -> str:
+    """Return this machine's name, as far as it stands in ids of processes."""
+    return socket.gethostname()[:64]
+
+
+def machine_of(process_id: str) -> str:
+    """Return the name of the machine that a process runs on."""
+    return process_id.rsplit("-", 2)[0]

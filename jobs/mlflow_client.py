@@ -176,7 +176,15 @@ def open_mlflow(settings: Settings) -> Mlflow | None:
     Raises:
         MlflowMissing: they do, and its client is not installed.
     """
-    return Mlflow(settings.mlflow_url) if settings.mlflow_url else None
+    if not settings.mlflow_url:
+        return None
+    for name, secret in (
+        ("MLFLOW_TRACKING_PASSWORD", settings.mlflow_password),
+        ("MLFLOW_TRACKING_TOKEN", settings.mlflow_token),
+    ):
+        if secret is not None:
+            os.environ[name] = secret.get_secret_value()
+    return Mlflow(settings.mlflow_url)
 
 
 def run_url(settings: Settings, run: MlflowRun | None) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, func, insert, select, update
 
 from jobs.errors import LeaseLost, WorkerNotFound
+from jobs.ids import machine_of
 from jobs.journal import Journal, held
 from jobs.moments import clock
 from jobs.operating import DrainMode, SweeperRound, TrainerLog
@@ -110,6 +111,17 @@ class Operations(Journal):
         newest = select(SweeperRound.at, clock()).order_by(SweeperRound.at.desc()).limit(1)
         row = self._session.execute(newest).one_or_none()
         return LastSweep(row[0], (row[1] - row[0]).total_seconds()) if row else None
+
+    def silence(self, of: type[Worker | SweeperRound], machine: str) -> float | None:
+        """Return for how many seconds no worker, or no sweeper, of a machine was heard, if ever."""
+        name, at = (
+            (Worker.id, Worker.seen_at) if of is Worker else (SweeperRound.sweeper, SweeperRound.at)
+        )
+        begins = name.startswith(f"{machine}-", autoescape=True)
+        rows = self._session.execute(select(name, at, clock()).where(begins))
+        theirs = (now - heard for process, heard, now in rows if machine_of(process) == machine)
+        newest = min(theirs, default=None)
+        return None if newest is None else newest.total_seconds()
 
     def tallies(self) -> Tallies:
         """Return how often jobs waited and attempts ended, and how long that took."""

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from jobs.addresses import opened_by, with_driver
 from jobs.receivers import Allowed
+from jobs.setting_files import PREFIX, SettingsWithFiles
 from jobs.tenants import DEFAULT_QUEUE
 from kdcore.teacher_cache.shelf import DEFAULT_BUDGET
 
@@ -17,13 +19,6 @@ MEMORY_BROKER = "memory://"
 def _absolute(path: Path) -> Path:
     # Processes of one house may have different working directories; they must mean one folder.
     return path.expanduser().absolute()
-
-
-def _with_driver(url: str) -> str:
-    for plain in ("postgresql://", "postgres://"):
-        if url.startswith(plain):
-            return "postgresql+psycopg://" + url.removeprefix(plain)
-    return url
 
 
 def _ledger_file(values: dict[str, Any]) -> str:
@@ -77,11 +72,11 @@ Folder = Annotated[Path, AfterValidator(_absolute)]
 Place = Annotated[Path | str, BeforeValidator(_place), AfterValidator(_absolute_place)]
 
 
-class Settings(BaseSettings):
+class Settings(SettingsWithFiles):
     """Where things are kept and how patient the processes are."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STILLHOUSE_",
+        env_prefix=PREFIX,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -90,11 +85,17 @@ class Settings(BaseSettings):
 
     data: Folder = Path("stillhouse-data")
     """Folder of everything that is not told to live elsewhere."""
-    database_url: Annotated[str, AfterValidator(_with_driver)] = Field(
-        default_factory=_ledger_file, repr=False
-    )
+    database_password: SecretStr | None = None
+    """Password for the user of `database_url`, in the place of one in it."""
+    database_url: Annotated[
+        str, AfterValidator(with_driver), AfterValidator(opened_by("database_password"))
+    ] = Field(default_factory=_ledger_file, repr=False)
     """SQLAlchemy URL; a plain `postgresql://` is given its driver."""
-    broker_url: str = Field(default=MEMORY_BROKER, repr=False)
+    broker_password: SecretStr | None = None
+    """Password for `broker_url`, in the place of one in it."""
+    broker_url: Annotated[str, AfterValidator(opened_by("broker_password"))] = Field(
+        default=MEMORY_BROKER, repr=False
+    )
     """Celery broker that carries the bell; with `memory://` it rings in the data folder, for the
     workers of this machine, and others poll."""
     artifacts: Place = Field(default_factory=_inside_data("artifacts"))
@@ -168,6 +169,10 @@ class Settings(BaseSettings):
     """Tracking URI of an MLflow in which each job is a run; without it, nothing is told to any."""
     mlflow_public_url: str = Field(default="", repr=False)
     """URL by which people reach it, for links, where that is another one."""
+    mlflow_password: SecretStr | None = None
+    """What `MLFLOW_TRACKING_PASSWORD` says to MLflow's client."""
+    mlflow_token: SecretStr | None = None
+    """What `MLFLOW_TRACKING_TOKEN` says to it."""
     mlflow_experiment: Annotated[str, AfterValidator(_template)] = "stillhouse-{project}"
     """Name of a project's experiment."""
     mlflow_register: bool = True

@@ -6,6 +6,9 @@ import signal
 import sys
 import threading
 
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
 from jobs.database import UNREACHABLE, open_database
 from jobs.errors import JobError
 from jobs.logs import set_up_logging
@@ -15,6 +18,7 @@ from jobs.settings import Settings
 from jobs.stores import open_store, prepare_store
 from jobs.sweeper import SweeperThread
 from jobs.traces import set_up_traces
+from worker.blinkers import can_hide, hidden_files
 from worker.collector import Collector
 from worker.tasks import run_worker
 
@@ -29,10 +33,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("what", nargs="?", choices=["worker", "sweeper"], default="worker")
     arguments = parser.parse_args()
-    settings = Settings()
+    try:
+        settings = Settings()
+    except (SettingsError, ValidationError) as error:
+        parser.error(str(error))
     set_up_logging(settings, arguments.what)
     hide_environment()
     set_up_traces(arguments.what)
+    if arguments.what == "worker" and hidden_files() and not can_hide():
+        log.warning(
+            "trainers can read the files that %s name: this system has no Landlock (Linux 5.19)",
+            ", ".join(hidden_files()),
+        )
     try:
         return run_sweeper(settings) if arguments.what == "sweeper" else run_worker(settings)
     except UNREACHABLE as error:

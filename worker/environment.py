@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from worker.blinkers import hidden_files
+
 _KEPT = frozenset(
     {"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
 )
@@ -20,6 +22,8 @@ def bare_environment() -> dict[str, str]:
     if root.name != "site-packages":
         # The child starts in its own folder, and a clone's packages are not there.
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), kept.get("PYTHONPATH")]))
+    # What it may not read, by name; it gives up the right to it first of all.
+    kept |= hidden_files()
     kept["PYTHONUNBUFFERED"] = "1"
     # A pool of threads does not survive a fork. The engine itself sets the number that the run
     # asks for, which wins over these, so that a cold trainer computes just as a warm one does.

@@ -19,6 +19,7 @@ from jobs.hub import LOCATION
 from jobs.input_errors import HubRefused, HubUnreachable
 from jobs.inputs import Used
 from jobs.settings import Settings
+from worker.blinkers import hidden_files
 from worker.hub_child import REFUSED
 from worker.input_cache import InputCache
 from worker.verifying import InVain, sha256_of
@@ -67,6 +68,11 @@ def lay_from_hub(
         note.write_text(sha256)
 
 
+def _environment() -> dict[str, str]:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("STILLH")}
+    return others | hidden_files()
+
+
 def _fetch(named: str, order: dict[str, Any], until: float, in_vain: Callable[[], bool]) -> None:
     """Have a child fetch a file; it is killed where that takes too long, or is in vain."""
     with subprocess.Popen(
@@ -75,7 +81,7 @@ def _fetch(named: str, order: dict[str, Any], until: float, in_vain: Callable[[]
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={name: value for name, value in os.environ.items() if not name.startswith("STILLH")},
+        env=_environment(),
     ) as child:
         assert child.stdin is not None  # noqa: S101  # as asked for
         child.stdin.write(json.dumps(order))

@@ -7,6 +7,8 @@ import json
 import sys
 from typing import Any, Final
 
+from worker.blinkers import put_on_blinkers
+
 REFUSED: Final = 4
 """Exit code where asking again would change nothing."""
 _CLOSED: Final = frozenset({401, 403, 404})
@@ -47,6 +49,7 @@ def fetch(order: dict[str, Any]) -> None:
 
 def main() -> int:
     """Fetch; what goes wrong is told in one line."""
+    put_on_blinkers()
     try:
         fetch(json.load(sys.stdin))
     except Refused as error:

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from worker.blinkers import put_on_blinkers
 from worker.lifeline import die_with_parent
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def main() -> int:
     # A Ctrl-C at the terminal is the worker's business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(arguments.parent)
+    put_on_blinkers()
     order = json.loads(sys.stdin.read())
     # GPUs belong to the trainers.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""

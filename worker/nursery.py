@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from worker import trainer
+from worker.blinkers import put_on_blinkers
 from worker.lifeline import die_with_parent, outlive_parent
 
 READY = b"ready"
@@ -47,6 +48,7 @@ def main(
     parser.add_argument("--parent", type=int, required=True)
     arguments = parser.parse_args()
     die_with_parent(arguments.parent)
+    put_on_blinkers()
     # For the trainers, which are born with this mask: a request to stop that comes before they can
     # hear it must wait, and not kill them. The nursery itself is only ever killed.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})

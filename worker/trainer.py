@@ -20,6 +20,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from worker.blinkers import put_on_blinkers
 from worker.lifeline import die_with_parent
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def main() -> int:
     parser.add_argument("--events-fd", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
     arguments = parser.parse_args()
+    put_on_blinkers()
     return train(arguments.parent, arguments.events_fd)
 
 

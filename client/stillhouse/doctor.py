@@ -21,7 +21,7 @@ FLOORS: Final = {"torch": "2.10", "onnx": "1.21"}
 """Older ones run code that is hidden in files."""
 CLOCK_SECONDS: Final = 5.0
 ROOM_BYTES: Final = 1 << 30
-_TRAIN: Final = "pip install --upgrade 'stillhouse-server[train]'"
+_TRAIN: Final = "pip install --upgrade torch onnx"
 _WAYS: Final = {
     "database": "is it running, and does STILLHOUSE_DATABASE_URL name it? its own log says more",
     "store": "can the server write to its artifacts (STILLHOUSE_ARTIFACTS), and is there room?",
@@ -106,7 +106,7 @@ def _same_version(pulse: Pulse) -> Iterator[Finding]:
     ours = _version("stillhouse")
     if ours != pulse.version:
         found = f"the client is {ours}, the server {pulse.version}"
-        way = f"pip install 'stillhouse=={pulse.version}'"
+        way = f"in a checkout of version {pulse.version}: pip install ./client"
         yield Finding("versions", "warning", found, way)
     else:
         yield Finding("versions", "ok", "client and server are the same")

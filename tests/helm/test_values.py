@@ -18,6 +18,8 @@ VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 ELSEWHERE = {
     *("data", "database_url", "broker_url", "artifacts", "hub_token", "migrate"),
     *("host", "port", "allowed_hosts"),
+    # Their values are in the Secret's URLs, or in variables of MLflow's own.
+    *("database_password", "broker_password", "mlflow_password", "mlflow_token"),
     *("queues", "slots", "gpus", "worker_jobs", "worker_idle_seconds"),
 }
 LIMITS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "pattern"}

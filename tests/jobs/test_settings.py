@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
+from sqlalchemy import make_url
 
+from jobs.logs import secrets_of
 from jobs.settings import Settings
 
 
@@ -58,3 +61,44 @@ def test_every_setting_stands_in_the_documentation() -> None:
     told = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
     for name in Settings.model_fields:
         assert f"`STILLHOUSE_{name.upper()}`" in told
+
+
+def test_a_setting_may_stand_in_a_file_that_its_variable_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("p@ss:/word\n")
+    for name in ("DATABASE", "BROKER"):
+        monkeypatch.setenv(f"STILLHOUSE_{name}_PASSWORD_FILE", str(file))
+    monkeypatch.setenv("STILLHOUSE_DATABASE_URL", "postgresql://me:old@db:5432/stillhouse")
+    monkeypatch.setenv("STILLHOUSE_BROKER_URL", "redis://queue:6379/0;redis://other:6379/0")
+    settings = Settings()
+    opened = make_url(settings.database_url)
+    assert (opened.drivername, opened.username, opened.password, opened.host, opened.port) == (
+        *("postgresql+psycopg", "me", "p@ss:/word", "db", 5432),
+    )
+    assert settings.broker_url == (
+        "redis://:p%40ss%3A%2Fword@queue:6379/0;redis://:p%40ss%3A%2Fword@other:6379/0"
+    )
+    assert "p@ss" not in repr(settings)
+    assert "p@ss:/word" in secrets_of(settings)
+    monkeypatch.setenv("STILLHOUSE_DATABASE_URL", "postgresql://me@/stillhouse?host=/run/pg")
+    assert make_url(Settings().database_url).password == "p@ss:/word"  # noqa: S105  # planted
+    file.write_text("\n")
+    assert make_url(Settings().database_url).password is None
+    monkeypatch.delenv("STILLHOUSE_DATABASE_URL")
+    assert Settings().database_url.startswith("sqlite:///")
+
+
+def test_a_file_that_is_not_there_or_one_too_many_is_told_without_its_content(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    monkeypatch.setenv("STILLHOUSE_BROKER_PASSWORD_FILE", str(file))
+    with pytest.raises(SettingsError, match=f"BROKER_PASSWORD_FILE names {file}, which cannot be"):
+        Settings()
+    file.write_text("planted")
+    monkeypatch.setenv("STILLHOUSE_BROKER_PASSWORD", "other")
+    with pytest.raises(SettingsError, match="expected one of them") as told:
+        Settings()
+    assert "planted" not in str(told.value)

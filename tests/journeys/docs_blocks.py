@@ -9,7 +9,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 RUNNERS: Final = {
-    "action": "has the inputs of the one in tests/journeys/test_pipelines.py: tests/architecture",
+    "action": "its inputs: tests/architecture; tests/journeys/test_github_action.py runs it",
     "airflow": "as the example's DAG has it: tests/journeys/test_airflow.py",
     "bench": "minutes of measuring, not run: tests/architecture looks for files and options",
     "cluster": "there is no cluster here: tests/helm/test_page.py renders what it would be told",
@@ -28,6 +28,7 @@ RUNNERS: Final = {
     "shell": "a page's in one bash: tests/journeys/test_docs_blocks.py",
     "spec": "posted with `dry_run`, a part in a whole one: tests/journeys/test_docs_blocks.py",
     "sweep": "as `spec`, for sweeps: tests/journeys/test_docs_blocks.py",
+    "wheel": "made and installed so: tests/journeys/test_github_action.py",
     "values": "for the Helm chart, which takes them: tests/helm/test_page.py",
 }
 """What a runner does, and which test it is."""
@@ -38,16 +39,16 @@ PAGES: Final = {
     "docs/client.md": "python python",
     "docs/data.md": "examples examples examples layout spec layout spec "
     "spec spec spec spec spec examples spec",
-    "docs/deliveries.md": "spec spec shell shell",
+    "docs/deliveries.md": "shell spec spec shell shell",
     "docs/index.md": "make shell shell spec",
     "docs/inputs.md": "shell spec spec python shell shell shell",
     "docs/kubernetes.md": "cluster values cluster values values cluster values values cluster",
     "docs/mlflow.md": "mlflow mlflow mlflow",
     "docs/models.md": "examples spec python plugin",
     "docs/openai.md": "openai openai",
-    "docs/operating.md": "shell shell shell",
+    "docs/operating.md": "shell shell shell shell shell shell shell",
     "docs/performance.md": "bench",
-    "docs/pipelines.md": "shell action airflow hosts hosts shell",
+    "docs/pipelines.md": "shell wheel action airflow hosts hosts shell",
     "docs/reliability.md": "make",
     "docs/results.md": "copy",
     "docs/sweeps.md": "sweep shell sweep shell python",

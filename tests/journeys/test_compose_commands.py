@@ -1,37 +1,31 @@
 """docker-compose.yml, run without containers: every one of our services by its very command.
 
-The processes get the commands and the environment that the file gives them; only host names, the
-data folder and the port are those of this machine.
+The processes get the commands, the environment and the secrets that the file gives them; only host
+names, folders and ports are those of this machine.
 """
 
 from __future__ import annotations
 
-import os
 import re
+import shlex
 import signal
-import socket
 import subprocess
-import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import psycopg
 import pytest
-import yaml
+from compose_host import COMPOSE, ROOT, Host
+from psycopg import sql
 from sqlalchemy import make_url
 from waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-OURS = {
-    name: service
-    for name, service in COMPOSE["services"].items()
-    if str(service["image"]).startswith("stillhouse-")
-}
+OPERATING = ROOT / "docs" / "operating.md"
 SPEC = {
     "name": "by compose",
     "teacher": {"model": {"name": "mlp", "hidden": [8]}},
@@ -41,120 +35,87 @@ SPEC = {
     "training": {"max_steps": 30},
     "seeds": [0, 1],
 }
-ENDED = {"succeeded", "failed", "cancelled"}
 
-pytestmark = pytest.mark.slow
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-class Host:
-    """This machine in the place of the containers."""
+@contextmanager
+def _closed(connection: psycopg.Connection[Any], role: str) -> Generator[None]:
+    """Have the server ask a role for its password, which the tests' own server does not."""
+    rules = connection.execute("SELECT pg_read_file(current_setting('hba_file'))").fetchone()
+    assert rules is not None
+    asked = "".join(
+        f"{way} scram-sha-256\n" for way in (f"local all {role}", f"host all {role} all")
+    )
 
-    def __init__(self, data: Path, database_url: str, broker_url: str) -> None:
-        """Remember what takes the place of the services that are not ours."""
-        self.data = data
-        self.port = _free_port()
-        self._database_url = database_url
-        self._broker_url = broker_url
+    def tell(text: str) -> None:
+        where = connection.execute("SELECT current_setting('hba_file')").fetchone()
+        assert where is not None
+        write = "COPY (SELECT string_to_table({text}, E'\\n')) TO {where}"
+        lines = sql.Literal(text.replace("\t", " ").rstrip("\n"))
+        connection.execute(sql.SQL(write).format(text=lines, where=sql.Literal(where[0])))
+        connection.execute("SELECT pg_reload_conf()")
 
-    def command(self, service: str) -> list[str]:
-        """The service's command, on this machine's Python and port."""
-        words = [str(word) for word in OURS[service]["command"]]
-        assert words[0] == "python"
-        here = {"0.0.0.0": "127.0.0.1", "8000": str(self.port)}  # noqa: S104 - what stands there
-        return [sys.executable, *(here.get(word, word) for word in words[1:])]
-
-    def environment(self, service: str) -> dict[str, str]:
-        """The service's environment, and of this process's only what a container has too."""
-        given = {key: self._value(key, str(value)) for key, value in _environment(service).items()}
-        kept = {key: os.environ[key] for key in ("PATH", "LANG", "HOME") if key in os.environ}
-        return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **given}
-
-    def _value(self, key: str, value: str) -> str:
-        match key:
-            case "STILLHOUSE_DATA":
-                assert value == "/data"
-                return str(self.data)
-            case "STILLHOUSE_DATABASE_URL":
-                assert re.fullmatch(r"postgresql://\w+:\$\{\w+:\?.+\}@postgres:5432/\w+", value)
-                return self._database_url
-            case "STILLHOUSE_BROKER_URL":
-                assert re.fullmatch(r"redis://:\$\{\w+:\?.+\}@redis:6379/0", value)
-                return self._broker_url
-            case _:
-                return re.sub(r"\$\{\w+:-(.*)\}", r"\1", value)
-
-    def first_key(self) -> str:
-        """Make the first key, as the file's head says."""
-        make = [sys.executable, "-m", "jobs.make_key", "--house", "--name", "operator"]
-        environment = self.environment("api")
-        made = subprocess.run(
-            make, env=environment, cwd=self.data, capture_output=True, text=True, check=True
-        )
-        return made.stdout.strip()
-
-    def start(self, service: str) -> subprocess.Popen[bytes]:
-        """Start a service as compose would."""
-        with (self.data / f"{service}.log").open("wb") as log:
-            return subprocess.Popen(
-                self.command(service),
-                env=self.environment(service),
-                cwd=self.data,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    def log(self, service: str) -> str:
-        """What it has said."""
-        return (self.data / f"{service}.log").read_text()
-
-
-def _environment(service: str) -> dict[str, Any]:
-    return OURS[service]["environment"]
+    tell(asked + rules[0])
+    try:
+        yield
+    finally:
+        tell(rules[0])
 
 
 @pytest.fixture
-def host(postgres_url: str, redis_url: str, tmp_path: Path) -> Iterator[Host]:
-    """A machine with an empty database of its own."""
+def host(postgres_url: str, tmp_path: Path) -> Generator[Host]:
+    """A machine with a database, whose user has the password of the file, and a broker alike."""
     plain = postgres_url.replace("postgresql+psycopg://", "postgresql://")
     name = f"compose_{uuid.uuid4().hex[:8]}"
-    own = make_url(plain).set(database=name).render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    yield Host(tmp_path, own, redis_url)
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    host = Host(tmp_path)
+    own = make_url(plain).set(username=name, password=None, database=name)
+    host.database_url = own.render_as_string(hide_password=False)
+    password = sql.Literal(host.secret("postgres_password"))
+    owner = sql.Identifier(name)
+    redis = host.redis(COMPOSE["services"]["redis"]["command"][-1])
+    with psycopg.connect(plain, autocommit=True) as connection, ExitStack() as stack:
+        make = "SET password_encryption = 'scram-sha-256'; CREATE ROLE {} LOGIN PASSWORD {}"
+        connection.execute(sql.SQL(make).format(owner, password))
+        stack.callback(connection.execute, sql.SQL("DROP ROLE {}").format(owner))
+        connection.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(owner))
+        drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(owner)
+        stack.callback(connection.execute, drop)
+        stack.enter_context(_closed(connection, name))
+        server = stack.enter_context(subprocess.Popen(redis, stdout=subprocess.DEVNULL))
+        stack.callback(server.kill)
+        check = COMPOSE["services"]["redis"]["healthcheck"]["test"]
+        assert check[0] == "CMD-SHELL"
+        wait_until(lambda: subprocess.run(host.redis(check[1]), check=False).returncode == 0)
+        yield host
+        server.terminate()
+        assert server.wait(10) == 0, "SIGTERM does not reach Redis"
 
 
 def test_the_services_see_a_job_through_and_end_in_order(host: Host, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{host.port}"
+    said: set[str] = set()
     with ExitStack() as running:
         migrated = host.start("migrate")
         assert migrated.wait(60) == 0, host.log("migrate")
         key = {"Authorization": f"Bearer {host.first_key()}"}
         processes: dict[str, subprocess.Popen[bytes]] = {}
+        assert not host.healthy("worker")
+        assert not host.healthy("sweeper")
         # The GPU worker's command is the CPU worker's: the device is found, not named.
-        for service in ("api", "worker", "worker-gpu", "sweeper"):
+        for service in ("sweeper", "api", "worker", "worker-gpu"):
             processes[service] = host.start(service)
             running.callback(processes[service].kill)
-
-        def healthy() -> bool:
-            assert processes["api"].poll() is None, host.log("api")
-            probe = [sys.executable, *OURS["api"]["healthcheck"]["test"][2:]]
-            probe[-1] = probe[-1].replace(":8000", f":{host.port}")
-            return subprocess.run(probe, capture_output=True, check=False).returncode == 0
-
-        wait_until(healthy, seconds=60, every=0.3)
+            if service == "sweeper":
+                wait_until(lambda: host.healthy("sweeper"), seconds=60, every=0.5)
+        wait_until(lambda: host.healthy("api"), seconds=120, every=0.3)
+        wait_until(lambda: host.healthy("worker"), seconds=120, every=0.5)
         job = httpx.post(f"{url}/v1/jobs", json=SPEC, headers=key).raise_for_status().json()
 
         def ended() -> dict[str, Any] | None:
             for service, process in processes.items():
                 assert process.poll() is None, host.log(service)
+                said.update(_told(process.pid))
             found = httpx.get(f"{url}/v1/jobs/{job['id']}", headers=key).json()
             return found if found["terminal"] else None
 
@@ -165,57 +126,48 @@ def test_the_services_see_a_job_through_and_end_in_order(host: Host, tmp_path: P
         listed = httpx.get(f"{url}/v1/jobs/{job['id']}/artifacts", headers=key)
         files = listed.json()["data"]
         assert "student.safetensors" in {file["name"] for file in files}
+        ready = httpx.get(f"{url}/readyz", headers=key)
+        assert ready.status_code == 200, ready.text
 
         for service in ("worker", "worker-gpu", "sweeper", "api"):
             processes[service].send_signal(signal.SIGTERM)
             # uvicorn ends by the signal that ended it, once everything is closed.
             assert processes[service].wait(60) in {0, -signal.SIGTERM}, host.log(service)
+        assert not host.healthy("worker"), "an orderly end is noted"
+        # And back, as docs/operating.md says: the new program takes its tables away.
+        (back,) = re.findall(r"run --rm migrate python (.*)", OPERATING.read_text())
+        for words in (shlex.split(back), shlex.split(back)[:-1]):
+            moved = host.run("migrate", words)
+            assert moved.returncode == 0, moved.stderr
+    for name in ("postgres_password", "redis_password"):
+        secret = host.secret(name)
+        assert re.fullmatch(r"[0-9a-f]{48}", secret)
+        assert not [told for told in said if secret in told]
+        assert not [service for service in processes if secret in host.log(service)]
+    assert any("STILLHOUSE_BROKER_PASSWORD_FILE" in told for told in said)
 
 
-def test_every_service_of_ours_is_locked_down_and_waits_for_the_schema() -> None:
-    for name, service in OURS.items():
-        assert service["read_only"] is True, name
-        assert service["cap_drop"] == ["ALL"], name
-        assert service["init"] is True, name
-        waits_for = service["depends_on"]
-        if name != "migrate":
-            assert waits_for["migrate"]["condition"] == "service_completed_successfully", name
-    for name in ("worker", "worker-gpu"):
-        assert OURS[name]["stop_grace_period"] == "120s"
+def _told(pid: int) -> set[str]:
+    """What a process and those that it has started were told: their words and their variables."""
+    told: set[str] = set()
+    with suppress(psutil.Error):
+        for one in (parent := psutil.Process(pid), *parent.children(recursive=True)):
+            with suppress(psutil.Error, OSError):
+                told.update(one.cmdline())
+                told.update("=".join(pair) for pair in one.environ().items())
+    return told
 
 
-def test_only_the_api_is_published_and_only_on_the_loopback() -> None:
-    published = {name: service.get("ports") for name, service in COMPOSE["services"].items()}
-    assert {name for name, ports in published.items() if ports} == {"api"}
-    assert published["api"] == ["${STILLHOUSE_PUBLISH:-127.0.0.1:8000}:8000"]
-
-
-def test_redis_accepts_our_configuration(tmp_path: Path) -> None:
-    """The broker's settings as the file names them, on a real server."""
-    from servers import redis_program
-
+def test_redis_asks_for_the_password_and_drops_no_bell(host: Host) -> None:
     redis = pytest.importorskip("redis")
-    settings = (ROOT / "docker" / "redis.conf").read_text().replace("/data", str(tmp_path))
-    port = _free_port()
-    with subprocess.Popen(
-        [redis_program(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    ) as server:
-        assert server.stdin is not None
-        server.stdin.write(f"{settings}\nport {port}\nrequirepass secret\n".encode())
-        server.stdin.close()
-        try:
-            with redis.Redis(port=port, password="secret") as client:  # noqa: S106 - its own
+    with redis.Redis(port=host.redis_port, password=host.secret("redis_password")) as client:
+        assert client.config_get("appendonly") == {"appendonly": "yes"}
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    with redis.Redis(port=host.redis_port) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    assert (host.tmp / "redis.conf").stat().st_mode & 0o077 == 0
 
-                def answers() -> bool:
-                    try:
-                        return bool(client.ping())
-                    except redis.ConnectionError:
-                        return False
 
-                wait_until(answers, seconds=10)
-                assert client.config_get("appendonly") == {"appendonly": "yes"}
-                assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-            with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
-                stranger.ping()
-        finally:
-            server.kill()
+def test_postgresql_asks_for_the_password(host: Host) -> None:
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(host.database_url)

@@ -6,92 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from hosts import hosts_python
-from running import ROOT, running_house
+from running import ROOT
+from steps import SPEC
 from stillhouse import Client
-
-from jobs.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # with the installation
 
 EXAMPLES = ROOT / "examples" / "pipelines"
-ACTION = yaml.safe_load((EXAMPLES / "github" / "action.yml").read_text())
 KUBEFLOW = EXAMPLES / "kubeflow"
 ARGO = EXAMPLES / "argo" / "distil.yaml"
 TEMPLATES = {one["name"]: one for one in yaml.safe_load(ARGO.read_text())["spec"]["templates"]}
-SPEC: dict[str, Any] = {
-    "teacher": {"model": {"name": "mlp", "hidden": [64]}},
-    "student": {"model": {"name": "mlp", "hidden": [8]}},
-    "data": {"name": "digits", "labelled": 100},
-    "training": {"max_steps": 100},
-}
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Generator[Client]:
-    """Give a client of a house in operation."""
-    folder = tmp_path_factory.mktemp("house")
-    with running_house(Settings(data=folder / "data"), folder) as client:
-        yield client
-
-
-def step(house: Client, folder: Path, **changes: Any) -> tuple[int, dict[str, str], str]:
-    """Run the action's own step; return its exit code, its outputs and its summary."""
-    (folder / "student.yaml").write_text(yaml.safe_dump({**SPEC, **changes}))
-    (shell,) = [one for one in ACTION["runs"]["steps"] if one.get("id") == "distil"]
-    inputs = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
-    given = {**inputs, "url": house.url}
-    context = {"github.repository": "own/repo", "github.run_id": folder.name, "github.job": "ci"}
-    context |= {f"inputs.{name}": value for name, value in given.items()}
-    environment = {**os.environ, "GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary.md"}
-    for name, value in shell["env"].items():
-        for place, filled in context.items():
-            value = value.replace(f"${{{{ {place} }}}}", filled)  # noqa: PLW2901  # one after another
-        assert "${{" not in value
-        environment[name] = value
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    environment.pop("STILLHOUSE_DATA", None)
-    bash = [
-        "bash",
-        "--noprofile",
-        "--norc",
-        "-eo",
-        "pipefail",
-        "-c",
-        shell["run"],
-    ]  # as GitHub does
-    done = subprocess.run(bash, cwd=folder, env=environment, check=False, timeout=120)
-    lines = (folder / "output").read_text().splitlines() if (folder / "output").exists() else []
-    summary = folder / "summary.md"
-    told = dict(line.split("=", 1) for line in lines)
-    return done.returncode, told, summary.read_text() if summary.exists() else ""
-
-
-def test_a_workflow_gets_a_verdict_a_summary_and_the_student(house: Client, tmp_path: Path) -> None:
-    code, told, summary = step(house, tmp_path, gates=["student.accuracy >= 0.3"])
-    assert code == 0
-    assert told["outcome"] in {"beats", "ties", "loses", "inconclusive"}
-    assert "The student keeps" in summary
-    assert (tmp_path / "student" / "student.safetensors").exists()
-    again = step(house, tmp_path, gates=["student.accuracy >= 0.3"])
-    assert (again[0], again[1]["job"]) == (0, told["job"])
-    assert len(house.list()["data"]) == 1
-
-
-def test_a_workflow_fails_where_gates_are_not_met_or_the_spec_is_wrong(
-    house: Client, tmp_path: Path
-) -> None:
-    code, told, summary = step(house, tmp_path, gates=["student.accuracy >= 1"])
-    assert (code, "job" in told) == (3, True)
-    assert "The student keeps" in summary
-    (tmp_path / "wrong").mkdir()
-    assert step(house, tmp_path / "wrong", method="none")[0] == 2
 
 
 def argo(name: str, folder: Path, **given: str) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from stillhouse import completing
 from stillhouse.entries import entries_table, entry_view
 from stillhouse.errors import SpecError
 from stillhouse.options import AsJson, Url, connect
@@ -14,13 +15,17 @@ from stillhouse.output import Output
 
 def methods(
     name: Annotated[
-        str | None, typer.Argument(help="One entry in full: formula, paper, needs, options.")
+        str | None,
+        typer.Argument(
+            help="One entry in full: formula, paper, needs, options.",
+            autocompletion=completing.entries,
+        ),
     ] = None,
     axis: Annotated[
         str,
         typer.Option(
-            help="What to list: methods, objectives, temperatures, weightings, paths, curricula, "
-            "architectures or data."
+            help=f"What to list: {', '.join(completing.AXES[:-1])} or {completing.AXES[-1]}.",
+            autocompletion=completing.axes,
         ),
     ] = "methods",
     url: Url = None,

@@ -6,6 +6,7 @@ from typing import Annotated, cast
 
 import typer
 
+from stillhouse import completing
 from stillhouse.bodies import Status
 from stillhouse.options import AsJson, JobId, Url, connect
 from stillhouse.output import Output
@@ -15,12 +16,18 @@ from stillhouse.tables import job_view, jobs_table
 def list_jobs(  # noqa: PLR0913 - a command's options
     *,
     status: Annotated[
-        str | None, typer.Option(help="queued, running, succeeded, failed, cancelled …")
+        str | None,
+        typer.Option(
+            help="queued, running, succeeded, failed, cancelled …",
+            autocompletion=completing.statuses,
+        ),
     ] = None,
     label: Annotated[str | None, typer.Option(metavar="KEY=VALUE")] = None,
     teacher: Annotated[str | None, typer.Option(help="The teacher's architecture.")] = None,
     student: Annotated[str | None, typer.Option(help="The student's architecture.")] = None,
-    method: Annotated[str | None, typer.Option(help="The method's name.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="The method's name.", autocompletion=completing.methods)
+    ] = None,
     q: Annotated[
         str | None, typer.Option("--search", "-q", help="Words in the name or id.")
     ] = None,

@@ -1,8 +1,8 @@
 """Stillhouse in Airflow: an operator that distils, and a sensor that waits for a job.
 
 Put this file into Airflow's `plugins` folder, where workers and triggerer alike find it, and
-`pip install stillhouse` beside Airflow (3.3 or newer). While a job runs, its task is deferred: it
-holds no worker slot, and one connection of the triggerer.
+install the client (docs/pipelines.md) beside Airflow (3.3 or newer). While a job runs, its task is
+deferred: it holds no worker slot, and one connection of the triggerer.
 
 The server is that of an Airflow connection (`conn_id`: host, or a whole URL as host, port,
 `schema` http or https, the API key as password, a project in `extra` as {"project": …}); without

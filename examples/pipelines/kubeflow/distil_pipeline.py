@@ -2,8 +2,8 @@
 
 python distil_pipeline.py       writes distil_pipeline.yaml, to be uploaded
 
-STILLHOUSE_PACKAGE is what a pod installs: another index's name, a version; empty where
-STILLHOUSE_IMAGE, the pod's image, has the client already.
+STILLHOUSE_PACKAGE is the client, as a pod's pip installs it: the URL of a wheel, or a name that an
+index of yours has; empty where STILLHOUSE_IMAGE, the pod's image, has it already.
 """  # noqa: INP001 - a script, not a package
 
 # No `from __future__ import annotations` here: Kubeflow reads annotations as they are.
@@ -16,7 +16,9 @@ from typing import NamedTuple
 from kfp import compiler, dsl, kubernetes
 
 IMAGE = os.environ.get("STILLHOUSE_IMAGE", "python:3.12-slim")
-PACKAGES = os.environ.get("STILLHOUSE_PACKAGE", "stillhouse").split()
+PACKAGES = os.environ.get("STILLHOUSE_PACKAGE", "").split()
+if "STILLHOUSE_PACKAGE" not in os.environ and "STILLHOUSE_IMAGE" not in os.environ:
+    sys.exit("found no STILLHOUSE_PACKAGE; expected the URL of the client's wheel, or its name")
 
 
 @dsl.component(base_image=IMAGE, packages_to_install=PACKAGES)

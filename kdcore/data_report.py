@@ -20,7 +20,7 @@ class PartTold(_Record):
 
 
 class ClassTold(_Record):
-    """One class."""
+    """One class, or one of several labels."""
 
     label: int
     name: str
@@ -138,7 +138,8 @@ class DataReport(_Record):
     parts: dict[str, PartTold]
     num_classes: int
     classes: list[ClassTold]
-    """All of them; of very many, the smallest and the largest."""
+    """All of them, or all labels where a sample has several; of very many, the smallest and the
+    largest."""
     imbalance: float | None
     """Samples of the largest class in the training part for one of the smallest that has any."""
     duplicates: Duplicates

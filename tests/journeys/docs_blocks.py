@@ -51,7 +51,7 @@ PAGES: Final = {
     "docs/reliability.md": "make",
     "docs/results.md": "copy",
     "docs/sweeps.md": "sweep shell sweep shell python",
-    "docs/tasks.md": "spec examples spec examples spec examples",
+    "docs/tasks.md": "spec spec examples spec examples spec examples",
     "docs/webhooks.md": "shell receiver message python",
 }
 """The runner of each block, in the order in which a page has them."""

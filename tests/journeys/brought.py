@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ def mlp(*hidden: int) -> dict[str, Any]:
 RESNET: dict[str, Any] = {"model_type": "resnet", "embedding_size": 8, "layer_type": "basic"}
 TEXTS: dict[str, Any] = yaml.safe_load((EXAMPLES / "texts.yaml").read_text())
 LABELS: dict[str, Any] = yaml.safe_load((EXAMPLES / "digit_image_labels.yaml").read_text())
+UNPACKED = {f"{name}.zip": name for name in ("saved", "train_shards", "test_shards")}
+"""The folders in the zips that a worker unpacks."""
 JOURNEYS = {
     "a timm pair on a zip of images": Journey(
         _spec(
@@ -86,6 +89,30 @@ JOURNEYS = {
         ),
         {"rows.parquet": "dataset"},
         more_than=0.4,
+    ),
+    "images that Hugging Face's datasets saved, in a zip": Journey(
+        _spec(
+            mlp(32),
+            mlp(8),
+            {"name": "huggingface_images", "path": "saved.zip", "image_size": 8, "channels": 1},
+        ),
+        {"saved.zip": "dataset"},
+        more_than=0.3,
+    ),
+    "WebDataset shards in zips": Journey(
+        _spec(
+            mlp(32),
+            mlp(8),
+            {
+                "name": "webdataset",
+                "path": "train_shards.zip",
+                "test_path": "test_shards.zip",
+                "image_size": 8,
+                "channels": 1,
+            },
+        ),
+        {"train_shards.zip": "dataset", "test_shards.zip": "dataset"},
+        more_than=0.3,
     ),
     "images with several labels": Journey(
         LABELS | {"training": QUICK, "seeds": [0], "gates": None},
@@ -138,6 +165,15 @@ def bring(folder: Path) -> None:
     digit_files = runpy.run_path(str(EXAMPLES / "digit_files.py"))
     digit_files["write_folders"](folder / "digit_images.zip")
     digit_files["write_heap"](folder / "digit_heap.zip", folder / "digit_heap.csv")
+    digit_files["write_saved"](folder / "saved")
+    digit_files["write_shards"](folder / "shards")
+    for part in ("train", "test"):
+        shards = folder / f"{part}_shards"
+        shards.mkdir()
+        for shard in (folder / "shards").glob(f"{part}-*.tar"):
+            shard.rename(shards / shard.name)
+        shutil.make_archive(str(shards), "zip", shards)
+    shutil.make_archive(str(folder / "saved"), "zip", folder, "saved")
     _write_arrays(folder / "digits.npz")
     _write_teacher(folder / "teacher.onnx")
     runpy.run_path(str(EXAMPLES / "unlabelled.py"))["main"](folder)

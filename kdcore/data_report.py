@@ -132,7 +132,7 @@ class DataReport(_Record):
     data: str
     """The kind: `image_folder` and the like."""
     kind: str
-    """What a sample is: `images`, `rows` or `arrays`."""
+    """What a sample is: `images`, `rows`, `texts` or `arrays`."""
     fingerprint: str
     """sha256 over what the samples are, their parts and labels: equal data, packed in any way."""
     parts: dict[str, PartTold]

@@ -100,7 +100,7 @@ def _surveyed(spec: Dataset, inputs: Path, task: str) -> AbstractContextManager[
     names = names if task in _WITH_NAMES else ()
     return nullcontext(
         Survey(
-            kind="arrays",
+            kind="arrays" if source.ids is None else "texts",
             class_names=names,
             samples=_walk(
                 {part: samples for part, samples in parts.items() if samples},

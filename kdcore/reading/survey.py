@@ -32,7 +32,7 @@ class Survey:
     """A data set, walked over once."""
 
     kind: str
-    """`images`, `rows` or `arrays`."""
+    """`images`, `rows`, `texts` or `arrays`."""
     class_names: tuple[str, ...]
     """Of classes, or of labels where a sample has several."""
     samples: Iterator[Seen | Fault]

@@ -37,7 +37,7 @@ PAGES: Final = {
     "docs/access.md": "shell shell",
     "docs/client.md": "python python",
     "docs/data.md": "examples examples examples layout spec layout spec "
-    "spec spec spec spec spec examples spec",
+    "spec spec spec spec spec spec examples spec",
     "docs/deliveries.md": "spec spec shell shell",
     "docs/index.md": "make shell shell spec",
     "docs/inputs.md": "shell spec spec python shell shell shell",

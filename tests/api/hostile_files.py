@@ -69,7 +69,7 @@ def tokenizer(model: object, **more: Any) -> bytes:
 
 GOOD_NPZ = npz(x_train=np.zeros((4, 2), "float32"))
 GOOD_TENSORS = safetensors({"w": tensor([2], 0, 8)}, bytes(8))
-GOOD_ONNX = onnx((7, b"graph"))
+GOOD_ONNX = onnx((7, b"\x12\x03abc"))
 GOOD_TOKENIZER = tokenizer({"type": "WordPiece", "vocab": {"[PAD]": 0, "a": 1}})
 OBJECTS = npz(x_train=np.array([{"a": 1}], dtype=object))
 

@@ -39,10 +39,14 @@ class OnnxFile(Model):
     """Name of the output that gives the logits; `logits`, or the first one, where not given."""
 
     foreign = True
-    learns = False
     reads_texts = True
 
     _file: Path | None = PrivateAttr(None)
+
+    @property
+    def learns(self) -> bool:
+        """It does not."""
+        return False
 
     @property
     def comes_trained(self) -> bool:

@@ -115,7 +115,7 @@ JOURNEYS = {
         more_than=0.3,
     ),
     "images with several labels": Journey(
-        LABELS | {"training": QUICK, "seeds": [0], "gates": None},
+        LABELS | {"training": QUICK, "seeds": [0], "gates": []},
         {"digit_heap.zip": "dataset", "digit_heap.csv": "dataset"},
         more_than=0.6,
     ),

@@ -24,6 +24,7 @@ from sklearn.datasets import (  # pyright: ignore[reportMissingTypeStubs]
     load_digits,  # pyright: ignore[reportUnknownVariableType]
 )
 
+PROPERTIES = {"odd": (1, 3, 5, 7, 9), "large": (5, 6, 7, 8, 9), "loop": (0, 6, 8, 9)}
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TEST_FROM = 1297
 
@@ -69,13 +70,14 @@ def write_folders(file: Path) -> None:
 
 
 def write_heap(file: Path, table: Path) -> None:
-    """Write an archive of images, and a table that names them: `image_table`."""
+    """Write an archive of images, and a table that names class and properties: `image_table`."""
     with zipfile.ZipFile(file, "w") as archive, table.open("w", newline="") as stream:
         rows = csv.writer(stream)
-        rows.writerow(("file", "label", "split"))
+        rows.writerow(("file", "label", "split", *PROPERTIES))
         for one in digits():
             archive.writestr(f"{one.place:04}.png", one.png)
-            rows.writerow((f"{one.place:04}.png", one.kind, one.part))
+            has = [int(one.label in which) if one.kind else "" for which in PROPERTIES.values()]
+            rows.writerow((f"{one.place:04}.png", one.kind, one.part, *has))
 
 
 def write_shards(folder: Path) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO, Final
 
+from jobs import data_folder
 from jobs.array_header import HEAD_BYTES, check_array
 from jobs.artifacts import ArtifactStore
 from jobs.formats import Format, InputKind
@@ -51,9 +52,11 @@ def look_through(
 
 
 def _zip(content: BinaryIO, size_bytes: int, name: str) -> None:  # noqa: ARG001 - one signature
-    with _turn, ZipTree(content, name) as tree:
+    with _turn, ZipTree(content, name, is_folder=data_folder.is_data_folder) as tree:
         if not tree.sizes:
             raise DataError(f"{name}: holds no files", hint="pack a folder with files in it")
+        if tree.is_folder:
+            data_folder.files_of(tree, name)
 
 
 def _model_folder(content: BinaryIO, size_bytes: int, name: str) -> None:  # noqa: ARG001 - one signature

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
@@ -21,6 +21,7 @@ from kdcore.data_report import (
     Sizes,
 )
 from kdcore.reading.faults import Fault
+from kdcore.reading.labels import NO_LABEL, Label, given, is_labelled
 from kdcore.reading.survey import Seen
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Census:
         self._digests = bytearray()
         self._parts = array("b")
         self._labels = array("q")
+        self._counts = Counter[tuple[str, int]]()
         self._labelled = array("b")
         self._names: list[str] = []
         self._sizes = Counter[tuple[int, int]]()
@@ -61,15 +63,20 @@ class Census:
             return
         self._digests += one.digest
         self._parts.append(PARTS.index(one.part))
-        self._labels.append(one.label)
-        self._labelled.append(one.label >= 0 or one.has_targets)
+        self._labels.append(_number_of(one.label))
+        self._labelled.append(is_labelled(one.label))
         self._names.append(one.name)
         if one.size:
             self._sizes[one.size] += 1
-        if one.picture and one.part == "train" and one.label >= 0:
-            kept = self._pictures.setdefault(one.label, [])
-            if len(kept) < self._each and len(self._pictures) <= MOST_PICTURES:
-                kept += [f"data:image/png;base64,{shown}"] if (shown := one.picture()) else []
+        for label in given(one.label):
+            self._counts[one.part, label] += 1
+            if one.picture and one.part == "train":
+                self._show(label, one.picture)
+
+    def _show(self, label: int, picture: Callable[[], str | None]) -> None:
+        kept = self._pictures.setdefault(label, [])
+        if len(kept) < self._each and len(self._pictures) <= MOST_PICTURES:
+            kept += [f"data:image/png;base64,{shown}"] if (shown := picture()) else []
 
     @property
     def faults(self) -> Faults:
@@ -105,13 +112,12 @@ class Census:
         return told
 
     def counts(self) -> dict[str, NDArray[np.int64]]:
-        """Return for each part how many samples each class has `(C,)`."""
-        parts, labels = self._arrays()
-        size = max(len(self.class_names), int(labels.max(initial=-1)) + 1)
+        """Return for each part how many samples each class, or each label, has `(C,)`."""
+        highest = max((label for _, label in self._counts), default=-1)
+        size = max(len(self.class_names), highest + 1)
         return {
-            part: np.bincount(labels[(parts == number) & (labels >= 0)], minlength=size)
-            for number, part in enumerate(PARTS)
-            if part in self.parts()
+            part: np.array([self._counts[part, label] for label in range(size)], np.int64)
+            for part in self.parts()
         }
 
     def classes(self) -> list[ClassTold]:
@@ -152,14 +158,14 @@ class Census:
         for members in self._groups():
             groups += 1
             parts = Counter(PARTS[self._parts[one]] for one in members)
-            labels = {self._labels[one] for one in members} - {-1}
+            labels = {self._labels[one] for one in members} - {NO_LABEL}
             for part, count in parts.items():
                 within[part] += count - 1
             for first, second in _ACROSS:
                 if parts[first] and parts[second]:
                     across[f"{first} in {second}"] += parts[first]
             if len(labels) > 1:
-                conflicting += sum(self._labels[one] >= 0 for one in members)
+                conflicting += sum(self._labels[one] != NO_LABEL for one in members)
             shown.append(((len(parts) < 2, len(labels) < 2, members[0]), members))  # noqa: PLR2004
             if len(shown) > 2 * _MOST_GROUPS:
                 shown = sorted(shown, key=lambda one: one[0])[:_MOST_GROUPS]
@@ -205,3 +211,17 @@ class Census:
     def _halves(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         halves = np.frombuffer(self._digests, "<u8").reshape(-1, 2)
         return cast("NDArray[np.uint64]", halves[:, 0]), cast("NDArray[np.uint64]", halves[:, 1])
+
+
+def _number_of(label: Label) -> int:
+    """Return what tells a class, or one choice of labels, from another; numbers are told by none.
+
+    Equal values are measured with different numbers, and none of these is wrong.
+    """
+    if isinstance(label, int):
+        return label
+    if not is_labelled(label) or any(isinstance(one, float) for one in label):
+        return NO_LABEL
+    # Below what says that there is none.
+    digest = hashlib.blake2b(bytes(map(int, label)), digest_size=7).digest()
+    return -2 - int.from_bytes(digest, "little")

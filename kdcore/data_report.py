@@ -20,7 +20,7 @@ class PartTold(_Record):
 
 
 class ClassTold(_Record):
-    """One class."""
+    """One class, or one of several labels."""
 
     label: int
     name: str
@@ -132,13 +132,14 @@ class DataReport(_Record):
     data: str
     """The kind: `image_folder` and the like."""
     kind: str
-    """What a sample is: `images`, `rows` or `arrays`."""
+    """What a sample is: `images`, `rows`, `texts` or `arrays`."""
     fingerprint: str
     """sha256 over what the samples are, their parts and labels: equal data, packed in any way."""
     parts: dict[str, PartTold]
     num_classes: int
     classes: list[ClassTold]
-    """All of them; of very many, the smallest and the largest."""
+    """All of them, or all labels where a sample has several; of very many, the smallest and the
+    largest."""
     imbalance: float | None
     """Samples of the largest class in the training part for one of the smallest that has any."""
     duplicates: Duplicates

@@ -19,10 +19,9 @@ from kdcore.corpus import Corpus
 from kdcore.data_report import DataQuality, DataReport, Duplicates, Note, PartTold
 from kdcore.dataset import Dataset, Samples
 from kdcore.examine import picture
-from kdcore.reading.collection import NO_LABEL
 from kdcore.reading.faults import Fault
+from kdcore.reading.labels import NO_LABEL, Label
 from kdcore.reading.survey import Seen, Survey
-from kdcore.tensors import is_known
 
 _DIGEST: Final = 16
 _PIECE: Final = 1024
@@ -30,6 +29,8 @@ _THUMBNAILS: Final = 4
 _UNEVEN: Final = 10
 _MANY_COPIES: Final = 0.01
 _SHOWN: Final = 5
+_WITH_NAMES: Final = frozenset({"classification", "multi_label"})
+"""Tasks in which samples are counted by class, or by label."""
 
 
 def describe(
@@ -80,11 +81,11 @@ def describe(
 
 def describe_corpus(corpus: Corpus) -> DataQuality:
     """Tell what is worth knowing of data that a run has read already."""
-    classes = corpus.task.name == "classification"
-    census = Census(corpus.class_names if classes else (), thumbnails=0)
+    named = corpus.task.name in _WITH_NAMES
+    census = Census(corpus.class_names if named else (), thumbnails=0)
     parts = {"train": corpus.train, "test": corpus.test, "validation": corpus.validation}
     found = {part: samples for part, samples in parts.items() if samples}
-    for one in _walk(found, classes=classes):
+    for one in _walk(found, classes=corpus.task.name == "classification"):
         census.add(one)
     return _told(census)
 
@@ -96,10 +97,10 @@ def _surveyed(spec: Dataset, inputs: Path, task: str) -> AbstractContextManager[
     source = spec.read_for(task, inputs)
     parts = {"train": source.train, "test": source.test, "validation": source.validation}
     names = source.class_names or tuple(map(str, range(source.num_classes)))
-    names = names if task == "classification" else ()
+    names = names if task in _WITH_NAMES else ()
     return nullcontext(
         Survey(
-            kind="arrays",
+            kind="arrays" if source.ids is None else "texts",
             class_names=names,
             samples=_walk(
                 {part: samples for part, samples in parts.items() if samples},
@@ -114,12 +115,10 @@ def _surveyed(spec: Dataset, inputs: Path, task: str) -> AbstractContextManager[
 
 def _walk(parts: Mapping[str, Samples], *, classes: bool) -> Iterator[Seen | Fault]:
     for part, samples in parts.items():
-        labels, targets = [NO_LABEL] * len(samples.labels), [False] * len(samples.labels)
-        if classes:
+        labels: list[Label] = [NO_LABEL] * len(samples.labels)
+        if classes or samples.labels.dim() > 1:
             own = samples.labels if samples.own is None else samples.own
-            labels = cast("list[int]", own.tolist())
-        elif samples.labels.dim() > 1:
-            targets = cast("list[bool]", is_known(samples.labels).tolist())
+            labels = cast("list[Label]", own.tolist())
         for start in range(0, len(labels), _PIECE):
             piece = samples.inputs[start : start + _PIECE].contiguous().cpu()
             finite = cast("list[bool]", piece.flatten(1).isfinite().all(1).tolist())
@@ -136,7 +135,6 @@ def _walk(parts: Mapping[str, Samples], *, classes: bool) -> Iterator[Seen | Fau
                     labels[number],
                     digest,
                     picture=lambda values=values: picture(torch.from_numpy(values)),
-                    has_targets=targets[number],
                 )
 
 
@@ -183,8 +181,8 @@ def _of_copies(duplicates: Duplicates, parts: Mapping[str, PartTold]) -> Iterato
     if duplicates.conflicting:
         yield Note(
             code="conflicting_labels",
-            message=f"{duplicates.conflicting:,} samples have copies that name another class",
-            hint="at most one of the classes is right: look at them, and mend the labels",
+            message=f"{duplicates.conflicting:,} samples have copies that are labelled otherwise",
+            hint="at most one of them is right: look at them, and mend the labels",
         )
     for part, count in duplicates.within.items():
         if count >= _MANY_COPIES * parts[part].samples:

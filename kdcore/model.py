@@ -109,14 +109,16 @@ class Model(Entry):
     """True where another library builds it, so that layers, shapes and numbers are not known before
     that: whoever can build it checks what is checked of others by arithmetic."""
 
-    learns: ClassVar[bool] = True
-    """False where it cannot be trained, and so can teach alone."""
-
     reads_texts: ClassVar[bool] = False
     """True where it may take ids of tokens (`kdcore.tokens.Ids`)."""
 
     names_a_folder: ClassVar[bool] = False
     """True where the network is described by the files of a folder, and not by the recipe."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether it can be trained; where it cannot, it can teach alone."""
+        return True
 
     @property
     def comes_trained(self) -> bool:

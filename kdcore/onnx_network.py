@@ -15,19 +15,24 @@ import torch
 from torch import Tensor
 
 from kdcore.errors import RecipeError
+from kdcore.onnx_inputs import OnnxInputs, only_input
+from kdcore.onnx_rules import STANDARD_DOMAINS
 from kdcore.sealed import Sealed
 from kdcore.stages import LayerShapes
 from kdcore.tensors import Outputs
+from kdcore.tokens import Ids
 
 LARGEST: Final = 2**30
 """Bytes of a file."""
-_STANDARD: Final = {"", "ai.onnx", "ai.onnx.ml"}
 _TRIED: Final = 2
 _MAP = 3
 
 
 class OnnxNetwork(Sealed):
-    """From inputs `(B, *shape)` to logits `(B, C)`; further outputs are its layers."""
+    """From inputs `(B, *shape)` to logits `(B, C)`; further outputs are its layers.
+
+    Inputs may be ids; an encoder's mask of attention and types of tokens are made out of them.
+    """
 
     sha256: Tensor
 
@@ -47,7 +52,7 @@ class OnnxNetwork(Sealed):
         graph = _checked(content, shown)
         self.numbers = sum(math.prod(cast("list[int]", one.dims)) for one in graph.initializer)
         """How many there are in its tensors."""
-        self._input = _input_of(graph, shown, input_shape)
+        self._inputs = OnnxInputs(graph, shown, input_shape)
         names = [str(one.name) for one in graph.output]
         if output is not None and output not in names:
             raise RecipeError(
@@ -74,7 +79,7 @@ class OnnxNetwork(Sealed):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits `(B, C)`."""
         if inputs.device.type == "meta":
-            return inputs.new_empty(len(inputs), self.num_classes)
+            return inputs.new_empty(len(inputs), self.num_classes, dtype=torch.float32)
         return self._run(inputs, [self._logits])[0]
 
     def observed(self, inputs: Tensor, taps: Collection[str]) -> Outputs:
@@ -89,8 +94,7 @@ class OnnxNetwork(Sealed):
         return {**self.__dict__, "_session": None}
 
     def _run(self, inputs: Tensor, names: list[str]) -> list[Tensor]:
-        given = inputs.detach().float().cpu().contiguous().numpy()
-        found = cast("list[Any]", self._running().run(names, {self._input: given}))
+        found = cast("list[Any]", self._running().run(names, self._inputs.of(inputs)))
         return [torch.from_numpy(one).to(inputs.device) for one in found]  # pyright: ignore[reportUnknownMemberType]
 
     def _running(self) -> Any:
@@ -108,17 +112,19 @@ class OnnxNetwork(Sealed):
         return self._session
 
     def _try_out(self, input_shape: tuple[int, ...]) -> LayerShapes:
-        """Run it on zeros, and return what it gives."""
-        with torch.device("cpu"):
-            zeros = torch.zeros(_TRIED, *input_shape)
+        """Run it on samples that say nothing, and return what it gives."""
+        given = self._inputs.of(self._inputs.tried(_TRIED))
+        texts = isinstance(input_shape, Ids)
         try:
-            found = self._running().run(self._names, {self._input: zeros.numpy()})
+            found = self._running().run(self._names, given)
         except Exception as error:  # noqa: BLE001  # what the runtime finds wrong is of any kind
             told = str(error).partition("\n")[0][:300]
             raise RecipeError(
-                f"{self._shown}: ONNX Runtime cannot run it on inputs of shape {input_shape}: "
-                f"{told}",
-                hint="export it anew, with a dynamic batch, for images of this size",
+                f"{self._shown}: ONNX Runtime cannot run it on inputs of shape "
+                f"{tuple(input_shape)}: {told}",
+                hint="take the tokenizer that it was made with, and texts of no more tokens"
+                if texts
+                else "export it anew, with a dynamic batch, for images of this size",
             ) from None
         shapes: dict[str, tuple[int, ...]] = {}
         for name, one in zip(self._names, cast("list[Any]", found), strict=True):
@@ -145,7 +151,7 @@ def sample_shape(content: bytes, shown: str) -> tuple[int, ...]:
     Raises:
         RecipeError: it is not to be trusted, has several inputs, or takes samples of any size.
     """
-    kind = _only_input(_checked(content, shown), shown).type.tensor_type
+    kind = only_input(_checked(content, shown), shown).type.tensor_type
     sizes = [one.dim_value for one in kind.shape.dim][1:]
     if not sizes or not all(sizes):
         raise RecipeError(
@@ -179,7 +185,7 @@ def _checked(content: bytes, shown: str) -> Any:
                 hint="inline them, by onnx.inliner.inline_local_functions",
             )
         for node in _nodes(model.graph):
-            if node.domain not in _STANDARD:
+            if node.domain not in STANDARD_DOMAINS:
                 raise RecipeError(
                     f"{shown}: found the operator {node.op_type[:80]!r} of {node.domain[:80]!r}; "
                     "expected operators of the standard domains alone",
@@ -194,35 +200,6 @@ def _checked(content: bytes, shown: str) -> Any:
     if not model.graph.output:
         raise RecipeError(f"{shown}: found no outputs; expected logits", hint="export it anew")
     return model.graph
-
-
-def _input_of(graph: Any, shown: str, input_shape: tuple[int, ...]) -> str:
-    """Return the name of the one input, which takes a batch of such samples."""
-    one = _only_input(graph, shown)
-    kind = one.type.tensor_type
-    sizes = [side.dim_value or None for side in kind.shape.dim]
-    float32 = 1
-    fits = len(sizes) == 1 + len(input_shape) and all(
-        size in {None, wanted} for size, wanted in zip(sizes[1:], input_shape, strict=True)
-    )
-    if kind.elem_type != float32 or not fits or sizes[0] is not None:
-        told = ", ".join("any" if size is None else str(size) for size in sizes)
-        raise RecipeError(
-            f"{shown}: found the input {one.name[:80]!r} of shape ({told}); expected float32 "
-            f"of a batch of any size, and samples of shape {input_shape}",
-            hint="export it anew, with a dynamic batch, for images of this size",
-        )
-    return str(one.name)
-
-
-def _only_input(graph: Any, shown: str) -> Any:
-    held = {one.name for one in graph.initializer}
-    inputs = [one for one in graph.input if one.name not in held]
-    if len(inputs) != 1:
-        raise RecipeError(
-            f"{shown}: found {len(inputs)} inputs; expected one", hint="export it with one input"
-        )
-    return inputs[0]
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

@@ -23,7 +23,7 @@ from jobs.settings import Settings
 from worker.hub import lay_from_hub
 from worker.input_cache import InputCache
 from worker.patience import insist_on_store
-from worker.unpacking import unpack
+from worker.unpacking import unpack_data, unpack_model
 from worker.verifying import go_on, sha256_of
 
 _INPUTS: Final = "inputs"
@@ -66,13 +66,17 @@ def furnished(
             if used.location.startswith(LOCATION):
                 lay_from_hub(used, target, cache, settings, in_vain)
                 continue
-            if not used.is_folder:
+            if not used.name.lower().endswith(".zip"):
                 _lay(used, target, cache, store, in_vain)
                 continue
             packed = target.with_name(f".{target.name}")
             _lay(used, packed, cache, store, in_vain)
-            unpack(packed, target, used.name, partial(go_on, in_vain))
-            packed.unlink()
+            asking = partial(go_on, in_vain)
+            if used.is_folder:
+                unpack_model(packed, target, used.name, asking)
+            elif not unpack_data(packed, target, used.name, asking):
+                packed.rename(target)
+            packed.unlink(missing_ok=True)
         yield own
     finally:
         shutil.rmtree(own, ignore_errors=True)

@@ -35,10 +35,14 @@ class Exported(Model):
     """The file, relative to the inputs folder."""
 
     foreign = True
-    learns = False
     reads_texts = True
 
     _inputs: Path | None = PrivateAttr(None)
+
+    @property
+    def learns(self) -> bool:
+        """It does not."""
+        return False
 
     @property
     def comes_trained(self) -> bool:

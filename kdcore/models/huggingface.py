@@ -21,14 +21,14 @@ Source
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
-from pydantic import Field, JsonValue, PrivateAttr
+from pydantic import Field, JsonValue, PrivateAttr, model_validator
+from pydantic_core import PydanticCustomError
 
-from kdcore.errors import RecipeError, WeightsError
+from kdcore.errors import RecipeError
 from kdcore.hub import CONFIG, IDS, WEIGHTS, Settings, classifier, plain, read_config
 from kdcore.inputs import InputPath
 from kdcore.lazy import torch
@@ -84,7 +84,7 @@ class _HuggingFace(Foreign):
         try:
             config = transformers.AutoConfig.for_model(kind, **settings)
             self._fit(config, input_shape)
-            network = getattr(transformers, classifier(kind)).from_config(config)
+            network = getattr(transformers, self._opener(kind)).from_config(config)
         except RecipeError:
             raise
         except Exception as error:  # noqa: BLE001  # what transformers finds wrong is of any kind
@@ -97,8 +97,18 @@ class _HuggingFace(Foreign):
             ) from None
         if isinstance(input_shape, Ids):
             read_ids_alone(network, input_shape)
-        network.register_forward_hook(_logits)
+        self._give(network, num_classes)
         return network
+
+    def _opener(self, kind: str) -> str:
+        """Return the class of transformers that makes the network."""
+        return classifier(kind)
+
+    def _give(self, network: nn.Module, num_classes: int) -> None:
+        """Let the network give one tensor: its logits, for as many classes as it was built for."""
+        from kdcore.pretrained import give_the_logits
+
+        give_the_logits(network)
 
     def library_config(self, network: nn.Module) -> dict[str, JsonValue]:
         """Return what `from_pretrained` wants to find beside the delivered weights."""
@@ -186,10 +196,27 @@ class HuggingFace(_HuggingFace):
     """Keep only these layers of the encoder, counted from 0, with their weights: a student that
     begins as a part of its teacher. DistilBERT has [0, 2, 4, 7, 9, 11] of 12. Such a teacher is
     trained first."""
+    pooling: Literal["mean"] | None = None
+    """mean takes an encoder of texts without a head, and of its last hidden states the mean over
+    the tokens: a sentence encoder, as a teacher of vectors (task `embedding`)."""
 
     names_a_folder: ClassVar[bool] = True
 
     _folder: Path | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _as_it_is_where_it_is_pooled(self) -> Self:
+        if self.pooling and (self.new_head or self.layers):
+            raise PydanticCustomError(
+                "pooled_and_changed",
+                "found pooling beside new_head or layers; expected an encoder as it was saved",
+            )
+        return self
+
+    @property
+    def learns(self) -> bool:
+        """Whether it can be trained: a pooled one teaches."""
+        return self.pooling is None
 
     @property
     def comes_trained(self) -> bool:
@@ -222,59 +249,40 @@ class HuggingFace(_HuggingFace):
         if self._folder is not None:  # what it is for stands in there
             super()._check_inputs(input_shape)
 
+    def _opener(self, kind: str) -> str:
+        from kdcore.pretrained import ENCODER
+
+        return ENCODER if self.pooling else super()._opener(kind)
+
+    def _give(self, network: nn.Module, num_classes: int) -> None:
+        from kdcore.pretrained import give_the_mean
+
+        if self.pooling:
+            give_the_mean(network, num_classes, self.path)
+        else:
+            super()._give(network, num_classes)
+
     def _named(self) -> Collection[str]:
         return IDS  # it comes with weights for its own ids, whether config.json tells them or not
 
     def furnish(self, network: nn.Module, input_shape: tuple[int, ...], num_classes: int) -> None:
         """Read the weights."""
         from kdcore.encoders import kept_layers
-        from kdcore.vision import first_line, import_transformers
+        from kdcore.pretrained import encoder_weights, read_weights, whole_weights
 
         shown = f"{self.path}/{WEIGHTS}"
         weights = self._found().resolve() / WEIGHTS
-        if not weights.is_file():
-            raise WeightsError(
-                f"{shown}: no such file in the inputs folder",
-                hint="save the network with save_pretrained, as one safetensors file",
-            )
         whole = cast("Any", network)
         if self.layers is not None:
             settings = read_config(self._found(), self.path)
             with torch.device("meta"):
                 whole = cast("Any", self._built(settings, input_shape, num_classes))
-        theirs = getattr(import_transformers(), classifier(whole.config.model_type))
-        # Older files have older names, which the library knows. It is shown numbers alone.
-        with tempfile.TemporaryDirectory() as shut:
-            whole.config.save_pretrained(shut)
-            (Path(shut) / WEIGHTS).symlink_to(weights)
-            try:
-                loaded, told = theirs.from_pretrained(
-                    shut,
-                    local_files_only=True,
-                    use_safetensors=True,
-                    trust_remote_code=False,
-                    ignore_mismatched_sizes=True,
-                    output_loading_info=True,
-                    dtype="float32",
-                )
-            except Exception as error:  # noqa: BLE001  # what transformers finds is of any kind
-                raise WeightsError(
-                    f"{shown}: no readable safetensors file for its config.json "
-                    f"({first_line(error)})"
-                ) from None
-        others = [str(one[0]) for one in told["mismatched_keys"]]
-        strange = [*told["missing_keys"], *told["unexpected_keys"]]
-        if not self.new_head:
-            strange += others
-        if strange:
-            heads = f" for {num_classes} classes" if others else ""
-            raise WeightsError(
-                f"{shown} does not fit the network{heads}, in {', '.join(sorted(strange)[:5])}",
-                hint="set new_head: true, to have a new head trained"
-                if others
-                else "save the network with save_pretrained",
-            )
-        state = loaded.state_dict()
+        opener = self._opener(whole.config.model_type)
+        loaded, told = read_weights(whole.config, opener, weights, shown)
+        if self.pooling:
+            network.load_state_dict(encoder_weights(loaded, told, shown))
+            return
+        state = whole_weights(loaded, told, shown, None if self.new_head else num_classes)
         if self.layers is not None:
             state = kept_layers(state, self.layers, self.path)
         network.load_state_dict(state)
@@ -289,8 +297,3 @@ class HuggingFace(_HuggingFace):
         if self._folder is None:
             raise RecipeError(f"found the folder {self.path} and no inputs folder to look in")
         return self._folder
-
-
-def _logits(_module: object, _given: object, gave: Any) -> Any:
-    """Let the logits alone come out."""
-    return gave.logits

@@ -3,7 +3,9 @@
 Formula
     ONNX Runtime on the CPU, with the threads of the run; its logits are one of its outputs
 Shapes
-    (B, *shape) -> (B, C), for any B; its further outputs of floats are layers that may be named
+    (B, *shape) float32, or ids (B, L) int64 -> (B, C), for any B; its further outputs of floats are
+    layers that may be named. Beside ids it may take attention_mask and token_type_ids (B, L), which
+    are made out of them
 Paper
     The file format is ONNX's: Open Neural Network Exchange, onnx.ai
 Source
@@ -37,9 +39,14 @@ class OnnxFile(Model):
     """Name of the output that gives the logits; `logits`, or the first one, where not given."""
 
     foreign = True
-    learns = False
+    reads_texts = True
 
     _file: Path | None = PrivateAttr(None)
+
+    @property
+    def learns(self) -> bool:
+        """It does not."""
+        return False
 
     @property
     def comes_trained(self) -> bool:

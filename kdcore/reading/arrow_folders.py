@@ -89,7 +89,7 @@ def open_saved(inputs: Path, path: str, held: ExitStack) -> dict[str, Saved]:
     found = "a folder without state.json and dataset_dict.json" if folder.is_dir() else "no folder"
     raise DataError(
         f"{path}: found {found}; expected one that save_to_disk of `datasets` has written",
-        hint="put the whole folder into the inputs folder",
+        hint="put the whole folder into the inputs folder, or upload a zip of it",
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kdcore.errors import DataError
-from kdcore.reading.collection import NO_LABEL, drawn
+from kdcore.reading.collection import drawn
+from kdcore.reading.labels import NO_LABEL
 
 PARTS: Final = {"train": "train", "test": "test", "val": "validation", "validation": "validation"}
 UNLABELLED: Final = "unlabelled"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pydantic import JsonValue
+
 from kdcore.events import Warned
 from kdcore.reading.faults import Fault
+from kdcore.reading.labels import Label
 from kdcore.reading.splitting import stratified
 
-NO_LABEL: Final = -1
 _SHOWN: Final = 10
 
 
@@ -21,13 +23,20 @@ class Collection:
     shown: str
     """What people call the place."""
     class_names: tuple[str, ...]
-    parts: Mapping[str, list[tuple[str, int]]]
+    """Of the outputs: classes, labels, or numbers."""
+    parts: Mapping[str, Sequence[tuple[str, Label]]]
     """`train`, `test`, and `validation` where there is one: name and label of each sample."""
     content: Callable[[str], bytes]
     """Reads a sample by its name."""
     faults: list[Fault] = field(default_factory=list[Fault])
     """What is named as a sample and cannot be used; it is in no part."""
     warnings: tuple[Warned, ...] = ()
+    one_class: bool = True
+    """Whether each label is a class; otherwise there is one 0 or 1, or one number, by output."""
+    units: tuple[float, ...] = ()
+    """How much of what the user counts in is 1 in each output, where these are numbers."""
+    labels_told: JsonValue = None
+    """What is delivered of labels that are no class."""
 
 
 def drawn(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from kdcore.lazy import torch
 from kdcore.reading.collection import Collection, several
 from kdcore.reading.faults import Fault
 from kdcore.reading.images import Decoded, Fit, Frame, decoded, thumbnail
+from kdcore.reading.labels import Label
 from kdcore.reading.survey import Seen, Survey
 
 if TYPE_CHECKING:
@@ -97,6 +98,14 @@ class ImageSet(Dataset):
         """
         raise NotImplementedError
 
+    def collected_for(self, task: str, inputs: Path) -> AbstractContextManager[Collection]:  # noqa: ARG002  # a table looks at it
+        """Open the files with labels as a task wants them; others have but classes.
+
+        Raises:
+            DataError: as `collected`.
+        """
+        return self.collected(inputs)
+
     def frame(self) -> Frame:
         """Return what every image is brought to."""
         size = self.image_size
@@ -116,13 +125,17 @@ class ImageSet(Dataset):
         return True
 
     def read(self, inputs: Path) -> Source:
+        """Decode every image, each of a class."""
+        return self.read_for("classification", inputs)
+
+    def read_for(self, task: str, inputs: Path) -> Source:
         """Decode every image.
 
         Raises:
             DataError: the files are not as expected, images are broken, or they need too much
                 memory.
         """
-        with self.collected(inputs) as found:
+        with self.collected_for(task, inputs) as found:
             self._check(found)
             broken: list[Fault] = []
             parts = {
@@ -141,17 +154,18 @@ class ImageSet(Dataset):
             black=tuple(-shift / scale for shift, scale in zip(mean, std, strict=True)),
             validation=parts.get("validation"),
             class_names=found.class_names,
-            preprocessing=self._preparation(),
+            units=found.units,
+            preprocessing=self._preparation(found),
             warnings=tuple(self._warnings(found, broken)),
         )
 
     @contextmanager
-    def survey(self, inputs: Path, task: str) -> Generator[Survey]:  # noqa: ARG002  # of classes
+    def survey(self, inputs: Path, task: str) -> Generator[Survey]:
         """Open the files for a walk that keeps no image in memory."""
-        with self.collected(inputs) as found:
+        with self.collected_for(task, inputs) as found:
             yield Survey(
                 kind="images",
-                class_names=found.class_names,
+                class_names=() if found.units else found.class_names,
                 samples=self._walk(found),
                 faults=found.faults,
                 columns=[],
@@ -177,12 +191,12 @@ class ImageSet(Dataset):
             return Fault(name, str(error))
 
     def _part(
-        self, found: Collection, samples: list[tuple[str, int]], broken: list[Fault]
+        self, found: Collection, samples: Sequence[tuple[str, Label]], broken: list[Fault]
     ) -> Samples:
         frame = self.frame()
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in self.moments())
         inputs = torch.empty(len(samples), frame.channels, frame.height, frame.width)
-        labels: list[int] = []
+        labels: list[Label] = []
         for name, label in samples:
             image = self._decoded(found, name)
             if isinstance(image, Fault):
@@ -191,7 +205,9 @@ class ImageSet(Dataset):
             values: Tensor = torch.from_numpy(image.values.copy()).float() / 255
             inputs[len(labels)] = (values - mean) / std
             labels.append(label)
-        return Samples(inputs[: len(labels)], torch.tensor(labels, dtype=torch.int64))
+        kind = torch.float32 if found.units else torch.int64
+        shape = (len(labels),) if found.one_class else (len(labels), len(found.class_names))
+        return Samples(inputs[: len(labels)], torch.tensor(labels, dtype=kind).reshape(shape))
 
     def _check(self, found: Collection) -> None:
         if found.faults and not self.skip_broken:
@@ -209,8 +225,9 @@ class ImageSet(Dataset):
                 hint="lower data.image_size, or bring fewer images",
             )
 
-    def _preparation(self) -> dict[str, JsonValue]:
+    def _preparation(self, found: Collection) -> dict[str, JsonValue]:
         frame, (mean, std) = self.frame(), self.moments()
+        labels: dict[str, JsonValue] = {} if found.one_class else {"label": found.labels_told}
         return {
             "kind": "image",
             "channels": "grey" if frame.channels == 1 else "RGB",
@@ -223,6 +240,7 @@ class ImageSet(Dataset):
             "divide_by": 255,
             "mean": list(mean),
             "std": list(std),
+            **labels,
         }
 
     def _warnings(self, found: Collection, broken: list[Fault]) -> Iterator[Warned]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from kdcore.reading.cells import as_number
-from kdcore.reading.collection import NO_LABEL
 from kdcore.reading.faults import Fault
+from kdcore.reading.labels import NO_LABEL
 
 _SHORT: Final = 60
 Parts = dict[str, list[tuple[str, int]]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kdcore.data_report import ColumnTold
 from kdcore.events import Warned
 from kdcore.reading.faults import Fault
+from kdcore.reading.labels import Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +18,13 @@ class Seen:
     part: str
     """`train`, `test` or `validation`."""
     name: str
-    label: int
-    """-1 where there is none, or none that is a class."""
+    label: Label
     digest: bytes
     """16 bytes; equal where the network is given the same."""
     picture: Callable[[], str | None] | None = None
     """Draws it as a PNG in base64, if it is an image."""
     size: tuple[int, int] | None = None
     """Height and width in its file."""
-    has_targets: bool = False
-    """Whether it has labels that are no class: several, or numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,9 @@ class Survey:
     """A data set, walked over once."""
 
     kind: str
-    """`images`, `rows` or `arrays`."""
+    """`images`, `rows`, `texts` or `arrays`."""
     class_names: tuple[str, ...]
+    """Of classes, or of labels where a sample has several."""
     samples: Iterator[Seen | Fault]
     """A sample that cannot be read is a fault in its place."""
     faults: list[Fault]

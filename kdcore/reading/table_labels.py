@@ -12,8 +12,8 @@ from pydantic import JsonValue
 from kdcore.errors import DataError
 from kdcore.lazy import torch
 from kdcore.reading.cells import Cell, as_label
-from kdcore.reading.collection import NO_LABEL
 from kdcore.reading.labelling import numbered
+from kdcore.reading.labels import NO_LABEL, Label
 from kdcore.reading.table_columns import Numeric, bad_cell, fit_numeric, is_numeric
 from kdcore.reading.table_files import Table, listed
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _GIVEN: Final = {"1": 1, "true": 1, "yes": 1, "0": 0, "false": 0, "no": 0}
 _SHORT: Final = 60
-Label = int | list[int] | list[float]
 
 
 class Labels(Protocol):
@@ -48,6 +47,20 @@ class Labels(Protocol):
     def of(self, table: Table, row: int, *, needed: bool) -> Label | str:
         """Return what a row is labelled with, or what is wrong with it, in words."""
         ...
+
+
+def check_labels(task: str, labels: Sequence[str] | None) -> None:
+    """Refuse several label columns where a row has one class.
+
+    Raises:
+        DataError: there are some.
+    """
+    if labels is not None and task not in {"multi_label", "regression"}:
+        raise DataError(
+            f"found data.labels {listed([*labels])} in a task of {task}, which has one class a "
+            "row; expected data.label",
+            hint="name one column as data.label, or set task to multi_label or regression",
+        )
 
 
 def fit_labels(task: str, table: Table, rows: Sequence[int], columns: Sequence[str]) -> Labels:

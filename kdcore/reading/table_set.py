@@ -17,9 +17,9 @@ from kdcore.errors import DataError
 from kdcore.events import Warned
 from kdcore.lazy import torch
 from kdcore.reading.cells import as_label, as_number
-from kdcore.reading.collection import NO_LABEL
 from kdcore.reading.faults import Fault
 from kdcore.reading.labelling import numbered
+from kdcore.reading.labels import NO_LABEL
 from kdcore.reading.splitting import stratified
 from kdcore.reading.survey import Seen, Survey
 from kdcore.reading.table_columns import (
@@ -34,9 +34,15 @@ from kdcore.reading.table_columns import (
     told_column,
 )
 from kdcore.reading.table_files import Table, listed
-from kdcore.reading.table_labels import Labels, fit_labels, has_labels, label_tensor, needs_labels
+from kdcore.reading.table_labels import (
+    Labels,
+    check_labels,
+    fit_labels,
+    has_labels,
+    label_tensor,
+    needs_labels,
+)
 from kdcore.reading.told_parts import check_columns
-from kdcore.tensors import is_known
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,12 +125,7 @@ class TableSet(Dataset):
         Raises:
             DataError: a file, a column or a row is not as expected; rows are named by their lines.
         """
-        if self.labels is not None and task == "classification":
-            raise DataError(
-                f"found data.labels {listed(self.labels)} in a task of classification, which has "
-                "one class a row; expected data.label",
-                hint="name one column as data.label, or set task to multi_label or regression",
-            )
+        check_labels(task, self.labels)
         picked = self.picked(inputs, None, task)
         features = self._checked_features(picked)
         train, train_rows = picked["train"]
@@ -158,6 +159,7 @@ class TableSet(Dataset):
     @contextmanager
     def survey(self, inputs: Path, task: str) -> Generator[Survey]:
         """Read the rows for a walk; what cannot be used is named, and ends nothing."""
+        check_labels(task, self.labels)
         faults: list[Fault] = []
         picked = self.picked(inputs, faults, task)
         features = self._checked_features(picked)
@@ -165,7 +167,7 @@ class TableSet(Dataset):
         labels = self._labels(picked, task)
         yield Survey(
             kind="rows",
-            class_names=labels.names if task == "classification" else (),
+            class_names=labels.names if task in {"classification", "multi_label"} else (),
             samples=self._walk(picked, numeric, labels, task),
             faults=faults,
             columns=[
@@ -203,11 +205,7 @@ class TableSet(Dataset):
                     content = json.dumps(values, ensure_ascii=True).encode()
                     digest = hashlib.blake2b(content, digest_size=_DIGEST).digest()
                     place = f"{table.unit} {table.lines[row]}"
-                    if isinstance(label, int):
-                        yield Seen(part, place, label, digest)
-                    else:
-                        known = bool(is_known(torch.tensor([label])))
-                        yield Seen(part, place, NO_LABEL, digest, has_targets=known)
+                    yield Seen(part, place, label, digest)
 
     def _labels(self, picked: Picked, task: str) -> Labels:
         """Fit the labels on the training part, classes on the test part where that has none."""

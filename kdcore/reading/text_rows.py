@@ -9,6 +9,7 @@ from typing import Final
 
 from kdcore.errors import DataError
 from kdcore.reading.cells import as_label
+from kdcore.reading.faults import Fault
 from kdcore.reading.table_files import MAX_FILE_BYTES, listed, read_table
 
 _SHOWN: Final = 8
@@ -46,8 +47,23 @@ class TextRow:
         return self.text if self.pair is None else f"{self.text} / {self.pair}"
 
 
-def read_rows(inputs: Path, path: str, columns: Columns) -> list[TextRow]:
+@dataclass(frozen=True, slots=True)
+class BadText:
+    """A row that cannot be used."""
+
+    place: str
+    shown: str
+    """The place, as it stands in a row with others."""
+    reason: str
+    """What was found; it follows the place in a sentence."""
+
+
+def read_rows(
+    inputs: Path, path: str, columns: Columns, faults: list[Fault] | None = None
+) -> list[TextRow]:
     """Read the rows of a file under the folder `inputs`, its format told by the end of its name.
+
+    Where `faults` are given, bad rows are left out and put there.
 
     Raises:
         DataError: there is none, it lacks a column, or a row has no text; rows are named by lines.
@@ -55,7 +71,7 @@ def read_rows(inputs: Path, path: str, columns: Columns) -> list[TextRow]:
     """
     if Path(path).suffix.lower() == ".txt":
         return _lines(inputs / path, path, columns)
-    table = read_table(inputs, path)
+    table = read_table(inputs, path, faults)
     names = [columns.text, columns.pair, columns.label, columns.part]
     if absent := [name for name in names if name and name not in table.columns]:
         raise DataError(
@@ -68,31 +84,35 @@ def read_rows(inputs: Path, path: str, columns: Columns) -> list[TextRow]:
         return None if value is None else as_label(value)
 
     rows: list[TextRow] = []
-    empty: list[str] = []
+    empty: list[BadText] = []
+    what = "no text (an empty cell, NA, null or none)"
     for row, line in enumerate(table.lines):
+        key = f"{table.unit} {line}"
         text, pair = cell(columns.text, row), cell(columns.pair, row)
         if text is None or (columns.pair and pair is None):
-            empty.append(f"{table.unit} {line}")
+            empty.append(BadText(table.place(row), key, f"has {what}"))
             continue
-        key = f"{table.unit} {line}"
         label, part = cell(columns.label, row), cell(columns.part, row)
         rows.append(TextRow(table.place(row), key, text, pair, label, part))
-    refuse_rows(
-        path, empty, "no text (an empty cell, NA, null or none)", "write texts, or leave these out"
-    )
+    drop(path, empty, what, "write texts, or leave these out", faults)
     return rows
 
 
-def refuse_rows(path: str, places: Sequence[str], found: str, hint: str) -> None:
-    """Refuse rows, the first few named.
+def drop(
+    path: str, bad: Sequence[BadText], found: str, hint: str, faults: list[Fault] | None
+) -> None:
+    """Put bad rows to the `faults`; where there are none to put them to, refuse them.
 
     Raises:
-        DataError: there are some.
+        DataError: there are some, of which it names the first few.
     """
-    if places:
-        more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+    if faults is not None:
+        faults += [Fault(one.place, one.reason, hint) for one in bad]
+    elif bad:
+        more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+        named = ", ".join(one.shown for one in bad[:_SHOWN])
         raise DataError(
-            f"{path}: found {found} in {', '.join(places[:_SHOWN])}{more}; expected it in none",
+            f"{path}: found {found} in {named}{more}; expected it in none",
             hint=hint,
         )
 

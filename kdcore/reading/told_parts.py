@@ -7,7 +7,7 @@ from typing import Final
 from kdcore.errors import DataError
 from kdcore.reading.table_files import Table, listed
 
-_PARTS: Final = {
+PARTS: Final = {
     "train": "train",
     "training": "train",
     "test": "test",
@@ -19,7 +19,7 @@ _SHORT: Final = 60
 
 def part_of(table: Table, row: int, column: str) -> str | None:
     """Return the part that a row is told to be of; None where it is no word for one."""
-    return _PARTS.get(str(table.columns[column][row]).lower())
+    return PARTS.get(str(table.columns[column][row]).lower())
 
 
 def not_a_part(table: Table, row: int, column: str) -> str:

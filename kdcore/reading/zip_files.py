@@ -1,6 +1,6 @@
 """Zip archives that anybody may have made: looked through before anything is read, and bounded.
 
-Nothing is ever unpacked to the disk; a name in an archive is a name, and no path of this machine.
+Nothing is unpacked to the disk here; a name in an archive is a name, and no path of this machine.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
@@ -73,12 +73,23 @@ class ZipTree:
             alone then.
     """
 
-    def __init__(self, file: Path | BinaryIO, shown: str, *, of_arrays: bool = False) -> None:
+    def __init__(
+        self,
+        file: Path | BinaryIO,
+        shown: str,
+        *,
+        of_arrays: bool = False,
+        is_folder: Callable[[Sequence[str]], bool] | None = None,
+    ) -> None:
         """Open `file`, which people call `shown`, and look through its directory.
 
-        One entry of an `.npz` may hold all of the data.
+        One entry of an `.npz` may hold all of the data. So may one of an archive that `is_folder`
+        tells by its names: it is a folder of large files, which may be tar archives.
         """
         self._shown = shown
+        self._is_folder = is_folder
+        self.is_folder = False
+        """Whether it is one."""
         self._most, self._free = (MAX_BYTES, _FREE_ARRAY) if of_arrays else (MAX_ENTRY_BYTES, _FREE)
         try:
             self._stream = file.open("rb") if isinstance(file, Path) else file
@@ -187,6 +198,8 @@ class ZipTree:
         infos = self._archive.infolist()
         if len(infos) > MAX_ENTRIES:
             raise self._refuse(f"has {len(infos):,} entries; expected at most {MAX_ENTRIES:,}")
+        if self._is_folder and self._is_folder([info.filename for info in infos]):
+            self.is_folder, self._most = True, MAX_BYTES
         total = 0
         for info in infos:
             name = name_of(info, self._refuse)
@@ -213,7 +226,7 @@ class ZipTree:
         """Refuse what would be an archive again, or a file and a folder at once."""
         files = set(names)
         for name in names:
-            if name.lower().endswith(_NESTED):
+            if name.lower().endswith(_NESTED) and not (self.is_folder and name.endswith(".tar")):
                 raise self._refuse(
                     f"{short(name)!r} is an archive in the archive", hint="unpack the inner one"
                 )
@@ -247,7 +260,7 @@ class ZipTree:
             raise self._refuse(
                 f"{shown} unpacks from {packed:,} bytes to {size:,}; expected at most "
                 f"{MAX_RATIO} times as much",
-                hint="save the images as PNG or JPEG",
+                hint="save images as PNG or JPEG, or pack the files as they are (zip -0)",
             )
         if info.compress_type == zipfile.ZIP_STORED and size != packed:
             raise self._refuse(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import stat
 import tarfile
 from typing import Any
 
 import numpy as np
 from hostile_zips import HOSTILE as ARCHIVES
-from zips import plain
+from zips import plain, with_mode
 
 
 def npz(**arrays: Any) -> bytes:
@@ -68,10 +69,11 @@ def tokenizer(model: object, **more: Any) -> bytes:
 
 GOOD_NPZ = npz(x_train=np.zeros((4, 2), "float32"))
 GOOD_TENSORS = safetensors({"w": tensor([2], 0, 8)}, bytes(8))
-GOOD_ONNX = onnx((7, b"graph"))
+GOOD_ONNX = onnx((7, b"\x12\x03abc"))
 GOOD_TOKENIZER = tokenizer({"type": "WordPiece", "vocab": {"[PAD]": 0, "a": 1}})
 OBJECTS = npz(x_train=np.array([{"a": 1}], dtype=object))
 
+_SAVED = (("own/state.json", b"{}"), ("own/a.arrow", b"x"))
 DATASETS: dict[str, tuple[str, bytes, str]] = {
     "nothing": ("a.csv", b"", "an empty file"),
     "a program": ("a.csv", b"\x7fELF" + bytes(90), "a program (ELF)"),
@@ -88,6 +90,43 @@ DATASETS: dict[str, tuple[str, bytes, str]] = {
     "images as arrays": ("a.npz", plain(("a.png", b"x")), "a zip of other files"),
     "an empty archive": ("a.zip", b"PK\x05\x06" + bytes(18), "holds no files"),
     "an archive cut short": ("a.zip", plain(("a/b.png", b"x" * 99))[:-30], "cut short"),
+    "saved data with a program": (
+        "a.zip",
+        plain(*_SAVED, ("own/loader.py", b"import os")),
+        "holds 'own/loader.py'; expected files that end in .arrow, .json",
+    ),
+    "saved data twice": (
+        "a.zip",
+        plain(*_SAVED, ("more/state.json", b"{}")),
+        "outside of the folder",
+    ),
+    "saved data deep down": (
+        "a.zip",
+        plain(*((f"a/b/{name}", content) for name, content in _SAVED)),
+        "outside of the folder 'a/b/own/'",
+    ),
+    "saved data that leads up": (
+        "a.zip",
+        plain(("../state.json", b"{}"), ("../a.arrow", b"x")),
+        "leads out of the archive",
+    ),
+    "saved data with a link": (
+        "a.zip",
+        plain(*_SAVED, (with_mode("own/b.arrow", stat.S_IFLNK | 0o777), b"/etc/passwd")),
+        "'own/b.arrow' is a link",
+    ),
+    "saved data that unpacks to anything": (
+        "a.zip",
+        plain(*_SAVED, ("own/b.arrow", bytes(2**22))),
+        "at most 200 times as much",
+    ),
+    "shards among images": ("a.zip", plain(("a/1.tar", b"x"), ("a/1.png", b"x")), "in the archive"),
+    "packed shards": ("a.zip", plain(("a/1.tar", b"x"), ("a/2.tar.gz", b"x")), "in the archive"),
+    "shards in two folders": (
+        "a.zip",
+        plain(("a/1.tar", b"x"), ("b/2.tar", b"x")),
+        "outside of the",
+    ),
     "arrays cut short": ("a.npz", GOOD_NPZ[:-30], "cut short"),
     "objects among arrays": ("a.npz", OBJECTS, "holds Python objects"),
     "an array with code": (

@@ -44,6 +44,6 @@ def test_its_examples_run_as_it_says(example, here):
 
 
 def test_every_kind_that_reads_files_is_on_it():
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
     told = re.findall(r"name: (\w+)", PAGE) + re.findall(r"`(\w+)`", PAGE)
     assert set(DATASETS) - {"digits", "synthetic", "synthetic_text"} <= set(told)

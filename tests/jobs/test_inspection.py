@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import tokenizers
+from onnx import TensorProto, helper
 from zips import plain
 
 from jobs.folder_store import FolderStore
@@ -45,7 +47,7 @@ GOOD = {
     "a.safetensors": tensors(),
     "a.parquet": b"PAR1" + bytes(30) + b"\x0c\0\0\0PAR1",
     "a.json": b'{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": [["a", "b"]]}}',
-    "a.onnx": b"\x08\x0a\x12\x03ptq" + b"\x3a\x05graph" + b"\x42\x02\x10\x12",
+    "a.onnx": b"\x08\x0a\x12\x03ptq" + b"\x3a\x05\x12\x03abc" + b"\x42\x02\x10\x12",
 }
 
 
@@ -146,3 +148,69 @@ def test_text_that_is_cut_in_the_middle_of_a_letter_is_text() -> None:
         check_head(claimed, ("x" * shift + "\u00e4\u20ac\U0001f600" * 999).encode()[:4096])
     with pytest.raises(ContentRefused):
         check_head(claimed, b"a,b\n" + b"\xff" * 4092)
+
+
+def model(*nodes: Any, **more: Any) -> onnx.ModelProto:
+    """Return a model of these operators."""
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    return helper.make_model(helper.make_graph(list(nodes), "small", [value], [value], **more))
+
+
+def outside() -> TensorProto:
+    tensor = helper.make_tensor("w", TensorProto.FLOAT, [2], bytes(8), raw=True)
+    onnx.external_data_helper.set_external_data(tensor, "../../secret")
+    tensor.data_location = TensorProto.EXTERNAL
+    return tensor
+
+
+def in_branch(**attributes: Any) -> onnx.NodeProto:
+    inner = helper.make_node("Constant", [], ["y"], **attributes)
+    graph = helper.make_graph([inner], "branch", [], [])
+    return helper.make_node("If", ["x"], ["y"], then_branch=graph, else_branch=graph)
+
+
+def sparse() -> onnx.SparseTensorProto:
+    return onnx.SparseTensorProto(values=outside(), indices=outside(), dims=[4])
+
+
+def shallow() -> onnx.NodeProto:
+    branch = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "branch", [], [])
+    return helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
+
+
+OTHERS = {
+    "an operator": (model(helper.make_node("A", ["x"], ["y"], domain="evil.ops")), "'evil.ops'"),
+    "an operator in a branch": (model(in_branch(domain="com.microsoft")), "'com.microsoft'"),
+    "a long domain": (model(helper.make_node("A", [], ["y"], domain="e" * 999)), f"'{'e' * 80}'"),
+    "data": (model(initializer=[outside()]), "lie outside of the file"),
+    "data of an operator": (
+        model(helper.make_node("Constant", [], ["y"], value=outside())),
+        "lie outside of the file",
+    ),
+    "data in a branch": (model(in_branch(value=outside())), "lie outside of the file"),
+    "sparse data": (model(sparse_initializer=[sparse()]), "lie outside of the file"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_model_that_needs_code_or_data_of_others_is_refused(tmp_path: Path, case: str) -> None:
+    made, words = OTHERS[case]
+    assert words in looked_at(FolderStore(tmp_path), "a.onnx", made.SerializeToString())
+
+
+def test_a_model_of_standard_operators_is_taken_and_a_deep_one_is_not(tmp_path: Path) -> None:
+    numbers = helper.make_tensor("w", TensorProto.FLOAT, [99_999], bytes(4 * 99_999), raw=True)
+    nodes = [helper.make_node("Relu", ["x"], ["y"], domain="ai.onnx"), shallow()]
+    good = model(*nodes, initializer=[numbers]).SerializeToString()
+    assert not looked_at(FolderStore(tmp_path), "a.onnx", good)
+    said = looked_at(FolderStore(tmp_path), "a.onnx", model(deep_chain()).SerializeToString())
+    assert "graphs in graphs" in said
+
+
+def deep_chain() -> onnx.NodeProto:
+    """Return branches in branches, one in each."""
+    node = helper.make_node("Relu", ["x"], ["y"])
+    for _ in range(30):
+        graph = helper.make_graph([node], "branch", [], [])
+        node = helper.make_node("Loop", ["x"], ["y"], body=graph)
+    return node

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import runpy
+import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ from running import ROOT
 from sklearn.datasets import load_digits
 
 EXAMPLES = ROOT / "examples"
-PROPERTIES = {"odd": (1, 3, 5, 7, 9), "large": (5, 6, 7, 8, 9), "loop": (0, 6, 8, 9)}
 TEST_FROM = 1297
 QUICK = {"max_steps": 80, "optim": "adamw", "learning_rate": 0.004}
 _BUNCH = cast("Any", load_digits())
@@ -53,6 +52,9 @@ def mlp(*hidden: int) -> dict[str, Any]:
 
 RESNET: dict[str, Any] = {"model_type": "resnet", "embedding_size": 8, "layer_type": "basic"}
 TEXTS: dict[str, Any] = yaml.safe_load((EXAMPLES / "texts.yaml").read_text())
+LABELS: dict[str, Any] = yaml.safe_load((EXAMPLES / "digit_image_labels.yaml").read_text())
+UNPACKED = {f"{name}.zip": name for name in ("saved", "train_shards", "test_shards")}
+"""The folders in the zips that a worker unpacks."""
 JOURNEYS = {
     "a timm pair on a zip of images": Journey(
         _spec(
@@ -88,19 +90,33 @@ JOURNEYS = {
         {"rows.parquet": "dataset"},
         more_than=0.4,
     ),
-    "several labels in a CSV": Journey(
+    "images that Hugging Face's datasets saved, in a zip": Journey(
+        _spec(
+            mlp(32),
+            mlp(8),
+            {"name": "huggingface_images", "path": "saved.zip", "image_size": 8, "channels": 1},
+        ),
+        {"saved.zip": "dataset"},
+        more_than=0.3,
+    ),
+    "WebDataset shards in zips": Journey(
         _spec(
             mlp(32),
             mlp(8),
             {
-                "name": "table",
-                "path": "properties.csv",
-                "labels": list(PROPERTIES),
-                "split_column": "part",
+                "name": "webdataset",
+                "path": "train_shards.zip",
+                "test_path": "test_shards.zip",
+                "image_size": 8,
+                "channels": 1,
             },
-            task="multi_label",
         ),
-        {"properties.csv": "dataset"},
+        {"train_shards.zip": "dataset", "test_shards.zip": "dataset"},
+        more_than=0.3,
+    ),
+    "images with several labels": Journey(
+        LABELS | {"training": QUICK, "seeds": [0], "gates": []},
+        {"digit_heap.zip": "dataset", "digit_heap.csv": "dataset"},
         more_than=0.6,
     ),
     "images of which two thirds have no class": Journey(
@@ -146,7 +162,18 @@ def bring(folder: Path) -> None:
         digits(80, classes=4, under="train/") | digits(40, classes=4, start=80, under="test/"),
     )
     runpy.run_path(str(EXAMPLES / "texts.py"))["main"](folder)
-    runpy.run_path(str(EXAMPLES / "digit_files.py"))["write_folders"](folder / "digit_images.zip")
+    digit_files = runpy.run_path(str(EXAMPLES / "digit_files.py"))
+    digit_files["write_folders"](folder / "digit_images.zip")
+    digit_files["write_heap"](folder / "digit_heap.zip", folder / "digit_heap.csv")
+    digit_files["write_saved"](folder / "saved")
+    digit_files["write_shards"](folder / "shards")
+    for part in ("train", "test"):
+        shards = folder / f"{part}_shards"
+        shards.mkdir()
+        for shard in (folder / "shards").glob(f"{part}-*.tar"):
+            shard.rename(shards / shard.name)
+        shutil.make_archive(str(shards), "zip", shards)
+    shutil.make_archive(str(folder / "saved"), "zip", folder, "saved")
     _write_arrays(folder / "digits.npz")
     _write_teacher(folder / "teacher.onnx")
     runpy.run_path(str(EXAMPLES / "unlabelled.py"))["main"](folder)
@@ -154,7 +181,6 @@ def bring(folder: Path) -> None:
         folder / "unlabelled.npz", x_train=IMAGES[:TEST_FROM, None], x_test=IMAGES[TEST_FROM:, None]
     )
     pq.write_table(pa.Table.from_pylist(_rows()), folder / "rows.parquet")
-    _write_properties(folder / "properties.csv")
 
 
 def _write_arrays(file: Path) -> None:
@@ -202,18 +228,6 @@ def _rows() -> list[dict[str, Any]]:
         }
         for place, (image, label) in enumerate(zip(IMAGES, _BUNCH.target, strict=True))
     ]
-
-
-def _write_properties(file: Path) -> None:
-    rows = [
-        {name: one for name, one in row.items() if name != "digit"}
-        | {name: int(row["digit"] in which) for name, which in PROPERTIES.items()}
-        for row in _rows()
-    ]
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        written = csv.DictWriter(stream, list(rows[0]))
-        written.writeheader()
-        written.writerows(rows)
 
 
 def _part(place: int) -> str:

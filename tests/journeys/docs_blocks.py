@@ -33,12 +33,12 @@ RUNNERS: Final = {
 }
 """What a runner does, and which test it is."""
 PAGES: Final = {
-    "README.md": "make shell make shell shell python spec drawing drawing",
+    "README.md": "make examples make shell shell python spec drawing drawing",
     "deploy/helm/stillhouse/README.md": "cluster",
     "docs/access.md": "shell shell",
     "docs/client.md": "python python",
     "docs/data.md": "examples examples examples layout spec layout spec "
-    "spec spec spec spec spec examples spec",
+    "spec spec spec spec spec examples spec examples spec",
     "docs/deliveries.md": "shell spec spec shell shell",
     "docs/index.md": "make shell shell spec",
     "docs/inputs.md": "shell spec spec python shell shell shell",
@@ -52,7 +52,7 @@ PAGES: Final = {
     "docs/reliability.md": "make",
     "docs/results.md": "copy",
     "docs/sweeps.md": "sweep shell sweep shell python",
-    "docs/tasks.md": "spec examples spec examples spec examples",
+    "docs/tasks.md": "spec spec examples spec examples spec examples",
     "docs/webhooks.md": "shell receiver message python",
 }
 """The runner of each block, in the order in which a page has them."""

@@ -365,26 +365,26 @@ def test_digests_that_are_the_same_in_one_half_are_no_copies_and_order_is_nothin
     assert counted[1].fingerprint() != counted[0].fingerprint()
 
 
-@pytest.mark.parametrize("task", ["multi_label", "regression"])
-def test_labels_that_are_no_classes_are_not_counted_and_all_else_is(task):
+@pytest.mark.parametrize(("task", "imbalance"), [("multi_label", 1.1107), ("regression", None)])
+def test_several_labels_are_counted_each_and_numbers_are_not(task, imbalance):
     corpus = load_corpus(Synthetic(), Path(), torch.device("cpu"), TASKS[task]())
     corpus.train.labels[:12] = math.nan if task == "regression" else -1
     found = describe_corpus(corpus)
     train = found.parts["train"]
     assert (train.samples, train.labelled, train.unlabelled) == (512, 500, 12)
     assert found.parts["test"].unlabelled == 0
-    assert found.imbalance is None
+    assert found.imbalance == (pytest.approx(imbalance, abs=1e-4) if imbalance else None)
     assert found.notes == []
 
 
 @pytest.mark.parametrize(
-    ("task", "labels", "faults"),
+    ("task", "labels", "faults", "counts"),
     [
-        ("regression", ["height"], ["line 6: 'height' holds 'tall'"]),
-        ("multi_label", ["a", "b"], ["line 5: 'b' is empty"]),
+        ("regression", ["height"], ["line 6: 'height' holds 'tall'"], {}),
+        ("multi_label", ["a", "b"], ["line 5: 'b' is empty"], {"a": 1, "b": 3}),
     ],
 )
-def test_rows_of_other_tasks_are_walked_over(task, labels, faults, tmp_path):
+def test_rows_of_other_tasks_are_walked_over(task, labels, faults, counts, tmp_path):
     rows = ["x,a,b,height", "1,0,1,2.5", "1,0,1,2.5", "2,1,1,3.5", "3,1,,4.5", "4,0,0,tall", "5,,,"]
     (tmp_path / "own.csv").write_text("\n".join(rows) + "\n")
     spec = Table.model_validate({"path": "own.csv", "labels": labels, "features": ["x"]})
@@ -393,5 +393,19 @@ def test_rows_of_other_tasks_are_walked_over(task, labels, faults, tmp_path):
     assert [one[: len(faults[0])] for one in told] == faults
     assert sum(part.labelled for part in report.parts.values()) == 4
     assert report.parts["train"].unlabelled == 1
-    assert report.classes == []
+    assert {one.name: sum(one.counts.values()) for one in report.classes} == counts
     assert report.duplicates.groups == 1
+    assert report.duplicates.conflicting == 0
+
+
+def test_copies_with_other_labels_are_told_and_other_labels_are_other_data(tmp_path):
+    spec = Table.model_validate({"path": "own.csv", "labels": ["a", "b"], "test_path": "own.csv"})
+    fingerprints: set[str] = set()
+    for last in ("1,0,1", "1,1,1"):
+        (tmp_path / "own.csv").write_text(f"x,a,b\n1,0,1\n2,1,0\n{last}\n")
+        report = describe(spec, tmp_path, task="multi_label")
+        fingerprints.add(report.fingerprint)
+        assert report.duplicates.conflicting == (6 if last == "1,1,1" else 0) * 2 // 3
+    assert len(fingerprints) == 2
+    with pytest.raises(DataError, match="'a', 'b' in a task of classification"):
+        describe(spec, tmp_path)

@@ -10,11 +10,13 @@ from digit_images import digits, packed, picture, unpacked
 from pydantic import ValidationError
 from recipes import tiny
 
-from kdcore import distill
+from kdcore import describe, distill
+from kdcore.corpus import load_corpus
 from kdcore.datasets.image_folder import ImageFolder
 from kdcore.datasets.image_table import ImageTable
 from kdcore.errors import DataError
 from kdcore.events import VerdictReached
+from kdcore.tasks import TASKS
 
 SIZES = {"image_size": 8, "channels": 1}
 Row = tuple[str, str, str]
@@ -145,6 +147,9 @@ def test_a_column_that_is_not_there_is_named_and_each_is_one_thing(tmp_path):
         spec(label="kind").read(tmp_path)
     with pytest.raises(ValidationError, match="one column for two of file, label"):
         spec(label="file")
+    for labels in (["odd", "file"], ["odd", "odd"]):
+        with pytest.raises(ValidationError, match="one column for two of file, labels"):
+            spec(labels=labels)
 
 
 def test_a_small_table_of_images_is_distilled(tmp_path):
@@ -154,3 +159,79 @@ def test_a_small_table_of_images_is_distilled(tmp_path):
     recipe = tiny().model_copy(update={"data": ImageTable.model_validate(data | SIZES)})
     events = list(distill(recipe, tmp_path / "out", inputs=tmp_path))
     assert any(isinstance(event, VerdictReached) for event in events)
+
+
+LABELS = ["odd", "round"]
+OF_CLASS = {"zero": (0, 1), "one": (1, 0), "two": (0, 1)}
+
+
+def labelled(folder: Path, *more: tuple[str, str, str, str, str], split: bool = True) -> ImageTable:
+    """Write digits that have any of two labels and a size each, and rows of one's own."""
+    unpacked(folder / "own", images() | {"spare.png": picture(3)})
+    told = [(file, part, *OF_CLASS[kind], 10 + len(kind)) for file, kind, part in rows()]
+    with (folder / "own.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("file", "split", *LABELS, "size"), *told, *more])
+    return spec(labels=LABELS, split_column="split" if split else None)
+
+
+def test_an_image_has_several_labels_and_each_is_counted(tmp_path):
+    data = labelled(tmp_path, ("spare.png", "train", "", "", ""))
+    source = data.read_for("multi_label", tmp_path)
+    assert source.class_names == ("odd", "round")
+    assert source.train.labels.tolist()[-1] == [-1, -1]
+    assert source.test.labels.tolist() == [list(OF_CLASS[k]) for _, k, p in rows() if p == "test"]
+    assert source.preprocessing["label"] == LABELS
+    corpus = load_corpus(data, tmp_path, torch.device("cpu"), TASKS["multi_label"]())
+    assert corpus.class_names == ("odd", "round")
+    report = describe(data, tmp_path, task="multi_label")
+    assert {one.name: one.counts for one in report.classes} == {
+        "odd": {"train": 6, "test": 3},
+        "round": {"train": 12, "test": 6},
+    }
+    assert (report.parts["train"].labelled, report.parts["train"].unlabelled) == (18, 1)
+    assert [len(one.thumbnails) for one in report.classes] == [4, 4]
+
+
+def test_an_image_has_a_number_in_deviations_from_the_mean(tmp_path):
+    data = labelled(tmp_path).model_copy(update={"labels": ["size"]})
+    source = data.read_for("regression", tmp_path)
+    (column,) = source.preprocessing["label"]
+    assert source.units == (column["std"],)
+    assert source.train.labels.dtype == torch.float32
+    back = source.test.labels.double() * column["std"] + column["mean"]
+    sizes = [10 + len(kind) for _, kind, part in rows() if part == "test"]
+    assert back.flatten().round().tolist() == sizes
+    assert describe(data, tmp_path, task="regression").classes == []
+
+
+def test_a_part_is_drawn_of_what_is_labelled(tmp_path):
+    data = labelled(tmp_path, ("spare.png", "", "", "", ""), split=False)
+    source = data.read_for("multi_label", tmp_path)
+    assert (len(source.train.labels), len(source.test.labels)) == (23, 5)
+    assert source.test.labels.min() == 0
+    classes = data.model_copy(update={"labels": None, "label": "size"}).read(tmp_path)
+    assert classes.class_names == ("13", "14")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (("spare.png", "train", "maybe", "1", ""), "'odd' holds 'maybe'; expected 1 or 0, true or"),
+        (("spare.png", "train", "1", "", ""), "'round' is empty; expected 1 or 0"),
+        (("spare.png", "test", "", "", ""), "'odd' is empty; expected 1 or 0"),
+        ((rows()[0][0], "train", "1", "1", ""), "as 1 more, with other labels or part"),
+    ],
+)
+def test_a_row_whose_labels_cannot_be_read_is_named_and_left_out_on_request(row, words, tmp_path):
+    data = labelled(tmp_path, row)
+    with pytest.raises(DataError, match=words):
+        data.read_for("multi_label", tmp_path)
+    kept = data.model_copy(update={"skip_broken": True}).read_for("multi_label", tmp_path)
+    assert len(kept.train.labels) + len(kept.test.labels) in {26, 27}
+    report = describe(data, tmp_path, task="multi_label")
+    assert words in report.faults.shown[0].reason
+
+
+def test_several_labels_are_none_of_a_class(tmp_path):
+    with pytest.raises(DataError, match="'odd', 'round' in a task of classification"):
+        labelled(tmp_path).read(tmp_path)

@@ -1,6 +1,7 @@
 """A teacher in an ONNX file: what it says, who may not learn, and files that are not to be run."""
 
 import copy
+import json
 import pickle
 import tempfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from recipes import tiny
 from resumed import results
 
 from kdcore import onnx_network
+from kdcore.corpus import load_corpus
 from kdcore.errors import RecipeError
 from kdcore.models.onnx_file import OnnxFile
 from kdcore.models.plain_cnn import PlainCNN
@@ -24,6 +26,8 @@ from kdcore.portable import onnx_bytes
 from kdcore.recipe import Recipe
 from kdcore.stages import embedding, maps
 from kdcore.story import distill
+from kdcore.student import load_student
+from kdcore.tokens import Ids
 
 DIGIT = (1, 8, 8)
 MAPS = "/stage/Relu_output:0"
@@ -282,3 +286,91 @@ def test_outputs_are_chosen_by_name(tmp_path):
 def test_a_file_outside_is_refused(path):
     with pytest.raises(ValidationError, match="inside the inputs folder"):
         recipe(teacher={"model": {"name": "onnx", "path": path}})
+
+
+TEXTS = Ids(6, vocabulary=20, pad=0, separator=3)
+BERT = {
+    "model_type": "bert",
+    **dict.fromkeys(("hidden_size", "intermediate_size"), 8),
+    **dict.fromkeys(("num_attention_heads", "num_hidden_layers"), 1),
+}
+
+
+def encoder_file(*names: str, length: Any = "length", kind: int = TensorProto.INT64) -> bytes:
+    """Return an embedding of 20 tokens that is summed over those that the mask leaves."""
+    draw = np.random.default_rng(0)
+    nodes = [helper.make_node("Gather", ["table", names[0]], ["rows"])]
+    summed = "rows"
+    for name in names[1:]:
+        nodes += [
+            helper.make_node("Cast", [name], [f"{name}_float"], to=TensorProto.FLOAT),
+            helper.make_node("Unsqueeze", [f"{name}_float", "last"], [f"{name}_wide"]),
+            helper.make_node("Mul", [summed, f"{name}_wide"], [f"{name}_rows"]),
+        ]
+        summed = f"{name}_rows"
+    nodes.append(helper.make_node("ReduceSum", [summed, "length"], ["logits"], keepdims=0))
+    graph = helper.make_graph(
+        nodes,
+        "encoder",
+        [helper.make_tensor_value_info(name, kind, ["batch", length]) for name in names],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4])],
+        [
+            numpy_helper.from_array(draw.normal(size=(20, 4)).astype("float32"), "table"),
+            numpy_helper.from_array(np.array([-1], "int64"), "last"),
+            numpy_helper.from_array(np.array([1], "int64"), "length"),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def read_by(folder: Path, content: bytes, shape: Ids = TEXTS) -> Any:
+    (folder / "teacher.onnx").write_bytes(content)
+    return build(OnnxFile(path="teacher.onnx").located(folder), shape, 4, seed=0)
+
+
+def test_an_encoder_is_given_ids_and_a_mask_and_types_that_are_made_of_them(tmp_path):
+    ids = torch.tensor([[5, 3, 7, 3, 0, 0], [9, 8, 3, 4, 6, 3]])
+    plain = read_by(tmp_path, encoder_file("anything"))
+    table = predict(plain, torch.arange(20)[:, None].expand(-1, 1))
+    masked = read_by(tmp_path, encoder_file("input_ids", "attention_mask"))
+    torch.testing.assert_close(predict(masked, ids)[0], table[[5, 3, 7, 3]].sum(0))
+    second = read_by(tmp_path, encoder_file("input_ids", "attention_mask", "token_type_ids"))
+    torch.testing.assert_close(predict(second, ids)[0], table[[7, 3]].sum(0))
+    torch.testing.assert_close(predict(second, ids)[1], table[[4, 6, 3]].sum(0))
+    assert masked(ids.to("meta")).dtype == torch.float32
+
+
+def test_a_text_student_that_was_delivered_teaches(tmp_path):
+    data = {"name": "synthetic_text"}
+    given = {"model": {"name": "huggingface_config", "config": BERT}}
+    first = recipe(teacher=given, student=given, data=data, export=["safetensors", "onnx"])
+    delivered = run(first, tmp_path / "first", tmp_path)
+    (tmp_path / "teacher.onnx").write_bytes((delivered / "student.onnx").read_bytes())
+    again = run(recipe(student=given, data=data), tmp_path / "second", tmp_path)
+    assert (again / "student.safetensors").exists()
+    told = [json.loads((one / "verdict.json").read_text()) for one in (delivered, again)]
+    assert told[1]["teacher"]["score"] == told[0]["student"]["score"]
+    ids = torch.tensor([[1, 5, 2, 4, 0, 0], [1, 3, 6, 7, 2, 1]])
+    corpus = load_corpus(first.data, tmp_path, torch.device("cpu"))
+    teacher = OnnxFile(path="teacher.onnx").located(tmp_path)
+    said = predict(build(teacher, corpus.input_shape, corpus.num_classes, seed=0), ids)
+    torch.testing.assert_close(said, predict(load_student(delivered), ids))
+
+
+@pytest.mark.parametrize(
+    ("content", "shape", "message"),
+    [
+        (encoder_file("input_ids", "position_ids"), TEXTS, "'position_ids'; expected ids of token"),
+        (encoder_file("a", "attention_mask"), TEXTS, "'a', 'attention_mask'; expected ids"),
+        (encoder_file("input_ids", length=5), TEXTS, r"shape \(any, 5\); expected int64 of a"),
+        (encoder_file("input_ids", kind=TensorProto.INT32), TEXTS, "expected int64 of a batch"),
+        (made().SerializeToString(), TEXTS, r"expected int64 of a batch .* of shape \(6,\)"),
+        (encoder_file("input_ids"), Ids(6, vocabulary=21, pad=0), "ONNX Runtime cannot run it"),
+        (encoder_file("input_ids"), (6,), "expected float32 of a batch"),
+    ],
+)
+def test_an_encoder_that_does_not_fit_is_refused(content, shape, message, tmp_path):
+    with pytest.raises(RecipeError, match=message) as told:
+        read_by(tmp_path, content, shape)
+    assert told.value.hint

@@ -13,10 +13,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 from recipes import encoder, tiny
+from saved_datasets import classes, saved, saved_splits, value
 
-from kdcore import distill
+from kdcore import describe, distill
 from kdcore.corpus import load_corpus
 from kdcore.dataset import Samples
+from kdcore.datasets.huggingface_text import HuggingfaceText
+from kdcore.datasets.synthetic_text import SyntheticText
 from kdcore.datasets.text import Text
 from kdcore.errors import DataError, ExtraMissingError
 from kdcore.events import VerdictReached
@@ -333,3 +336,101 @@ def test_the_report_shows_the_beginning_of_texts_that_the_student_gets_wrong():
     page = as_page_of(found)
     assert "&lt;b&gt;odd&lt;/b&gt;" in page
     assert "<b>odd" not in page
+
+
+TOLD = {"text": value("string"), "label": classes("delivery", "billing")}
+NUMBERS = {"delivery": 0, "billing": 1}
+
+
+def saved_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row | {"label": NUMBERS.get(str(row["label"]), -1)} for row in rows]
+
+
+def of_saved(**options: Any) -> HuggingfaceText:
+    given = {"path": "saved", "tokenizer": "tokenizer.json", "test_share": 0.5}
+    return HuggingfaceText.model_validate(given | options)
+
+
+def test_texts_that_datasets_saved_are_read_as_those_of_a_table(inputs):
+    splits = {"train": saved_rows([*GOOD, {"text": "odd", "label": None}])}
+    splits |= {"test": saved_rows(GOOD[:2]), "validation": saved_rows(GOOD[2:])}
+    saved_splits(inputs / "saved", splits, TOLD)
+    written(inputs / "test.jsonl", GOOD[:2])
+    source, table = of_saved().read(inputs), spec(test_path="test.jsonl").read(inputs)
+    assert source.class_names == ("delivery", "billing")
+    assert table.class_names == ("billing", "delivery")
+    assert source.train.labels.tolist() == [0, 1, 0, 1, -1]
+    assert torch.equal(source.train.inputs[:4], table.train.inputs)
+    assert source.test.texts == table.test.texts
+    assert source.validation is not None
+    assert source.validation.labels.tolist() == [0, 1]
+
+
+def test_a_split_that_datasets_saved_is_drawn_from(inputs):
+    saved(inputs / "saved", saved_rows(GOOD * 5), TOLD)
+    source = of_saved().read(inputs)
+    assert (len(source.train.labels), len(source.test.labels)) == (10, 10)
+    alone = of_saved(label=None).read(inputs)
+    assert alone.train.labels.unique().tolist() == [-1]
+
+
+def test_bad_rows_of_a_saved_folder_are_named(inputs):
+    features = TOLD | {"text_pair": value("string")}
+    rows = [row | {"text_pair": "a"} for row in saved_rows(GOOD * 2)]
+    rows[2]["text_pair"], rows[5]["text"] = None, "NA"
+    saved(inputs / "saved", rows, features)
+    with pytest.raises(DataError, match="saved: found no text in row 3, row 6; expected it"):
+        of_saved(text_pair="text_pair").read(inputs)
+    with pytest.raises(DataError, match="no column 'body'"):
+        of_saved(text="body").read(inputs)
+    report = describe(of_saved(text_pair="text_pair"), inputs)
+    assert [one.name for one in report.faults.shown] == ["saved, row 3", "saved, row 6"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"label": "text"}, {"augmentation": {"horizontal_flip": True}}]
+)
+def test_options_of_saved_texts_that_mean_nothing_are_refused_when_posted(options):
+    with pytest.raises(ValidationError):
+        of_saved(**options)
+
+
+def test_the_data_report_names_every_bad_row_and_counts_the_others(inputs, trained):
+    rows = [row | {"part": "train" if place < 3 else "test"} for place, row in enumerate(GOOD)]
+    bad = [
+        {"text": None, "label": "billing", "part": "train"},
+        {"text": "odd", "label": "billing", "part": "later"},
+        {"text": "odd", "label": "other", "part": "test"},
+        {"text": "odd", "label": None, "part": "test"},
+        GOOD[0] | {"part": "test"},
+    ]
+    written(inputs / "own.jsonl", [*rows, *bad])
+    with (inputs / "own.jsonl").open("a") as stream:
+        stream.write("\n{no JSON\n")
+    report = describe(spec(split_column="part", max_length=4), inputs)
+    assert report.kind == "texts"
+    assert {part: one.samples for part, one in report.parts.items()} == {"train": 3, "test": 2}
+    assert {one.name: one.counts for one in report.classes} == {
+        "billing": {"train": 1, "test": 1},
+        "delivery": {"train": 2, "test": 1},
+    }
+    told = {one.name.removeprefix("own.jsonl, line "): one.reason for one in report.faults.shown}
+    assert set(told) == {"5", "6", "7", "8", "10"}
+    assert told["5"] == "has no text (an empty cell, NA, null or none)"
+    assert told["6"].startswith("has a 'part' that is none of train")
+    assert told["7"].startswith("has 'other' for a 'label' that is none of the training part's")
+    assert told["8"].startswith("has none for a 'label'")
+    assert report.duplicates.across == {"test in train": 1}
+    codes = [note.code for note in report.notes]
+    assert codes[:2] == ["unusable_samples", "texts_cut"]
+
+
+def test_the_data_report_names_a_text_without_a_token(inputs):
+    document = json.loads((inputs / "tokenizer.json").read_bytes())
+    document["post_processor"] = None
+    (inputs / "tokenizer.json").write_text(json.dumps(document))
+    written(inputs / "own.jsonl", [{"text": "\u200b\u200b", "label": None}, *GOOD])
+    report = describe(spec(), inputs)
+    assert [one.name for one in report.faults.shown] == ["own.jsonl, line 1"]
+    assert sum(one.samples for one in report.parts.values()) == len(GOOD)
+    assert describe(SyntheticText(), inputs).kind == "texts"

@@ -16,7 +16,6 @@ from torch import nn
 from kdcore.errors import RecipeError, WeightsError
 from kdcore.hub import TEXTS as ARCHITECTURES
 from kdcore.models.huggingface import HuggingFace, HuggingFaceConfig
-from kdcore.models.onnx_file import OnnxFile
 from kdcore.network import build, measured, observe, predict
 from kdcore.recipe import Recipe
 from kdcore.stages import LayerShapes
@@ -264,8 +263,77 @@ def test_a_folder_for_other_classes_is_told(tmp_path):
         list(distill(what, tmp_path / "work", inputs=tmp_path))
 
 
-def test_an_onnx_teacher_takes_no_texts():
-    what = {"name": "onnx", "path": "teacher.onnx"}
-    with pytest.raises(ValidationError, match="found onnx, which takes images or numbers"):
+def test_a_teacher_of_timm_takes_no_texts():
+    what = {"name": "timm", "architecture": "test_resnet"}
+    with pytest.raises(ValidationError, match="found timm, which takes images or numbers"):
         tiny(**TEXTS | {"teacher": {"model": what}})
-    assert not OnnxFile.reads_texts
+
+
+def sentences(folder: Path, kind: str = "Bert", **config: Any) -> nn.Module:
+    """Write an encoder without a head, as the library itself does."""
+    transformers = import_transformers()
+    sizes = {"num_hidden_layers": 2, "hidden_size": 16, "intermediate_size": 24}
+    sizes |= {"num_attention_heads": 2, "max_position_embeddings": 16, "vocab_size": 30}
+    read = getattr(transformers, f"{kind}Config")(**(sizes | config))
+    network = getattr(transformers, f"{kind}Model")(read).eval()
+    network.save_pretrained(folder)
+    return network
+
+
+DISTILBERT = {"n_layers": 1, "dim": 16, "n_heads": 2, "hidden_dim": 24}
+
+
+@pytest.mark.parametrize(("kind", "config"), [("Bert", {}), ("DistilBert", DISTILBERT)])
+def test_a_sentence_encoder_gives_the_mean_over_the_tokens(kind, config, tmp_path):
+    theirs = sentences(tmp_path / "mine", kind, **config)
+    model = HuggingFace(path="mine", pooling="mean").located(tmp_path)
+    network = build(model, IDS, 16, seed=0, furnished=True).eval()
+    ids = some_ids()
+    mask = (ids != 0).long()
+    with torch.no_grad():
+        states = theirs(input_ids=ids, attention_mask=mask).last_hidden_state
+    rows = [row[: int(kept)].mean(0) for row, kept in zip(states, mask.sum(1), strict=True)]
+    torch.testing.assert_close(predict(network, ids), torch.stack(rows))
+    assert predict(copy.deepcopy(network), ids).equal(predict(network, ids))
+    with pytest.raises(RecipeError, match="vectors have 16 numbers, and a task of 4") as told:
+        build(model, IDS, 4, seed=0)
+    assert "dimensions: 16" in str(told.value.hint)
+
+
+def test_a_classifiers_encoder_is_taken_without_its_head(tmp_path):
+    whole = saved(tmp_path / "mine")
+    model = HuggingFace(path="mine", pooling="mean").located(tmp_path)
+    network = build(model, IDS, 16, seed=0, furnished=True)
+    embedded = network.get_parameter("embeddings.word_embeddings.weight")
+    assert torch.equal(embedded, whole.get_parameter("bert.embeddings.word_embeddings.weight"))
+    sentences(tmp_path / "other")
+    with pytest.raises(WeightsError, match="does not fit the network, in classifier") as told:
+        build(HuggingFace(path="other").located(tmp_path), IDS, 4, seed=0, furnished=True)
+    assert "pooling is mean" in str(told.value.hint)
+
+
+def test_a_sentence_encoder_teaches_vectors_and_is_never_trained(tmp_path):
+    transformers = import_transformers()
+    small = encoder(1, 8)
+    pooled = {"name": "huggingface", "path": "mine", "pooling": "mean"}
+    given: dict[str, Any] = {
+        "task": {"name": "embedding", "dimensions": 16},
+        "teacher": {"model": pooled},
+        "student": {"model": small},
+        "data": {"name": "synthetic_text"},
+        "method": "kd",
+        "baseline": False,
+        "training": {"max_steps": 4},
+    }
+    recipe = tiny(**given)
+    sentences(tmp_path / "mine", vocab_size=64, max_position_embeddings=64)
+    for _ in distill(recipe, tmp_path / "run", inputs=tmp_path):
+        pass
+    report = json.loads((tmp_path / "run/artifacts/report.json").read_text())
+    assert report["verdict"]["teacher"]["score"]["mean"] == pytest.approx(1)
+    opened = transformers.AutoModelForSequenceClassification
+    assert opened.from_pretrained(tmp_path / "run/artifacts").config.num_labels == 16
+    with pytest.raises(ValidationError, match="cannot be trained"):
+        tiny(**given | {"student": {"model": pooled}})
+    with pytest.raises(ValidationError, match="as it was saved"):
+        HuggingFace(path="mine", pooling="mean", new_head=True)

@@ -11,6 +11,7 @@ import pytest
 from bench import Bench
 from s3_server import S3Server, settings_of
 from waiting import wait_until
+from zips import plain
 
 from jobs.inputs import Brought
 from jobs.intake import store_all
@@ -32,14 +33,14 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 PATH = f"uploads/{SHA256}/mine.csv"
 
 
-def upload(bench: Bench) -> str:
+def upload(bench: Bench, content: bytes = CONTENT, name: str = "mine.csv") -> str:
     """Bring a file, as the API does, and return its id."""
     store = open_store(bench.settings)
-    reception = Reception(store, Place("ds_1", "mine.csv"), most_bytes=10**6, announced=Announced())
-    reception.write(CONTENT)
+    reception = Reception(store, Place("ds_1", name), most_bytes=10**6, announced=Announced())
+    reception.write(content)
     received = reception.finish()
     with bench.database.write() as session:
-        brought = Brought("ds_1", "dataset", "mine.csv", "text/csv", received)
+        brought = Brought("ds_1", "dataset", name, "text/csv", received)
         row, _ = Repository(session).keep_input("default", brought)
         return row.id
 
@@ -104,6 +105,25 @@ def test_the_trainer_finds_the_files_beside_those_of_the_operator(
     assert not (bench.workdir(claim) / "inputs").exists()
     assert (bench.settings.inputs / "own.csv").read_text() == "own"
     assert cached(bench) == [SHA256]
+
+
+@pytest.mark.parametrize("name", ["0.tar", "cats/0.png"])
+def test_a_zip_of_shards_is_a_folder_and_one_of_images_a_zip(
+    bench: Bench, name: str, tmp_path: Path
+) -> None:
+    content = plain((name, CONTENT))
+    data_id = upload(bench, content, "mine.zip")
+    submit(bench, data_id)
+    claim, store = bench.claim(), open_store(bench.settings)
+    with furnished(claim.inputs, tmp_path, bench.settings, store, lambda: False) as inputs:
+        (laid,) = (inputs / "uploads").glob("*/*")
+        assert laid.name == "mine.zip"
+        if name.endswith(".tar"):
+            assert (laid / name).read_bytes() == CONTENT
+        else:
+            assert laid.read_bytes() == content
+        assert list(laid.parent.iterdir()) == [laid]
+    assert cached(bench) == [hashlib.sha256(content).hexdigest()]
 
 
 def test_the_store_is_asked_once(bench: Bench, data_id: str) -> None:

@@ -71,10 +71,13 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
 
 def _found(kind: str, asked: dict[str, Any], inputs: Path) -> Any:
     from kdcore import Recipe, describe, layers_in, look
+    from kdcore.describing import describe_table
     from kdcore.looked import Looked
 
     found: BaseModel
     match kind:
+        case "dataset_report" if "table" in asked:
+            found = describe_table(asked["table"], inputs)
         case "dataset_report":
             looked = Looked.model_validate(asked)
             found = describe(looked.data, inputs, task=looked.task.name)

@@ -148,6 +148,7 @@ class ImageSet(Dataset):
     @contextmanager
     def survey(self, inputs: Path, task: str) -> Generator[Survey]:  # noqa: ARG002  # of classes
         """Open the files for a walk that keeps no image in memory."""
+        frame = self.frame()
         with self.collected(inputs) as found:
             yield Survey(
                 kind="images",
@@ -156,6 +157,7 @@ class ImageSet(Dataset):
                 faults=found.faults,
                 columns=[],
                 warnings=found.warnings,
+                image_size=(frame.height, frame.width),
             )
 
     def _walk(self, found: Collection) -> Iterator[Seen | Fault]:

@@ -13,6 +13,7 @@ from jobs.journal import DUE, WAITING, Journal
 from jobs.moments import clock
 from jobs.states import ACTIVE, Status
 from jobs.tables import Job, Project, Worker
+from jobs.upcoming import upcoming
 
 Reason = Literal["no_worker", "later", "project_limit", "behind", "next"]
 
@@ -43,15 +44,26 @@ class Waiting(Journal):
         Raises:
             JobNotFound: there is no such job.
         """
-        job = self.get(job_id)
-        if job.status != Status.QUEUED:
-            return None
-        ahead = self._ahead(job)
+        return self.waits_of([self.get(job_id)], oldest).get(job_id)
+
+    def waits_of(self, jobs: Sequence[Job], oldest: datetime) -> dict[str, Wait]:
+        """Return by id what each of the jobs waits for that waits in the queue; see `wait_of`."""
+        waiting = [job for job in jobs if job.status == Status.QUEUED]
+        if not waiting:
+            return {}
         now: datetime = self._session.scalars(select(clock())).one()
-        wait = (job.run_after - now).total_seconds()
         workers = self._session.scalars(
             select(Worker).where(Worker.seen_at >= oldest, Worker.draining_since.is_(None))
         ).all()
+        return {job.id: self._wait(job, now, workers) for job in waiting}
+
+    def upcoming(self, project: str, most: int) -> list[Job]:
+        """Return the jobs of a project that are claimed next; see `jobs.upcoming`."""
+        return upcoming(self._session, project, most)
+
+    def _wait(self, job: Job, now: datetime, workers: Sequence[Worker]) -> Wait:
+        ahead = self._ahead(job)
+        wait = (job.run_after - now).total_seconds()
         fitting = [one for one in workers if _takes(one, job.queue, job.gpus)]
         if not fitting:
             return Wait("no_worker", ahead, None, _nobody(workers, job.queue, job.gpus))

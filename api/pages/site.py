@@ -10,6 +10,7 @@ from api.pages import (
     inputs,
     job,
     login,
+    looks,
     methods,
     new,
     sweeps,
@@ -19,5 +20,6 @@ from api.pages import (
 )
 
 router = APIRouter()
-for _page in (board, verbs, job, new, sweeps, tradeoff, compare, inputs, methods, workers, login):
+_PAGES = (board, verbs, job, new, sweeps, tradeoff, compare, inputs, looks, methods, workers, login)
+for _page in _PAGES:
     router.include_router(_page.router)

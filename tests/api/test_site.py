@@ -206,7 +206,7 @@ def test_what_was_brought_is_listed_with_its_reference(client: TestClient) -> No
     made = client.post("/v1/datasets?name=rows.csv", content=content).json()
     text, _ = read(client, "/datasets")
     assert made["reference"] in text
-    assert f'href="/v1/datasets/{made["id"]}/report"' in text
+    assert f'href="/datasets/{made["id"]}">report' in text
     assert "None yet" in read(client, "/models")[0]
 
 

@@ -13,6 +13,9 @@ from jobs.states import Status
 from jobs.tables import Job
 from jobs.waiting import Wait
 
+_COUNTED: Final = 100
+"""Jobs that come before one, and are told apart."""
+_NEXT: Final = "comes next"
 ASKED: Final = 20
 """Jobs of the queue's front, and rows of a page, that are asked why they wait."""
 
@@ -43,8 +46,9 @@ def queue_of(
     oldest = visit.house.oldest_beat()
     jobs = repository.upcoming(visit.caller.project, most)
     queued = [job for job in rows if job.status == Status.QUEUED][:ASKED]
-    waits = repository.waits_of(jobs[:ASKED], oldest)
-    waits |= repository.waits_of([job for job in queued if job.id not in waits], oldest)
+    waits = repository.waits_of(jobs[:ASKED], oldest, _COUNTED)
+    others = [job for job in queued if job.id not in waits]
+    waits |= repository.waits_of(others, oldest, _COUNTED)
     whys = {
         job.id: Why(_short(wait, job), wait.told)
         for job in [*jobs, *queued]
@@ -70,9 +74,10 @@ def _short(wait: Wait, job: Job) -> str:
         case "project_limit":
             return "waits for the project's limit"
         case "behind":
-            return f"{wait.ahead:,} come{'s' if wait.ahead == 1 else ''} before it"
+            many = f"{wait.ahead}{' or more' if wait.ahead == _COUNTED else ''}"
+            return f"{many} come{'s' if wait.ahead == 1 else ''} before it"
         case "next":
-            return "comes next"
+            return _NEXT
 
 
 def _for_a_worker(job: Job) -> str:
@@ -82,20 +87,22 @@ def _for_a_worker(job: Job) -> str:
 
 def _summary(found: Sequence[tuple[Job, Wait]]) -> str | None:
     counted = Counter(_group(wait, job) for job, wait in found)
-    told = [f"{jobs} {one if jobs == 1 else many}" for (one, many), jobs in counted.most_common()]
+    told = [
+        f"{jobs} {'come next' if group == _NEXT and jobs > 1 else group}"
+        for group, jobs in counted.most_common()
+    ]
     return ", ".join(told) or None
 
 
-def _group(wait: Wait, job: Job) -> tuple[str, str]:
-    """Return what is said of one such job, and of several."""
+def _group(wait: Wait, job: Job) -> str:
     match wait.reason:
         case "no_worker":
-            return (_for_a_worker(job),) * 2
+            return _for_a_worker(job)
         case "later":
-            return ("to be tried again",) * 2
+            return "to be tried again"
         case "project_limit":
-            return ("for the project's limit",) * 2
+            return "for the project's limit"
         case "behind":
-            return ("behind others",) * 2
+            return "behind others"
         case "next":
-            return "comes next", "come next"
+            return _NEXT

@@ -35,7 +35,7 @@ def _add_page(kind: InputKind) -> None:
             "inputs.html",
             visit,
             kind=kind,
-            has_look=lambda name: kind == "model" or read_as(name) is not None,
+            looked_at={one.id for one in found if kind == "model" or read_as(one.name)},
             what=_WHAT[kind],
             found=found,
             suffixes=[f".{suffix}" for suffix in TAKEN[kind]],

@@ -143,7 +143,7 @@
     const entry = entries.find((one) => one.name === chosen);
     const about = entry ? [element("p", { class: "help" }, entry.summary.split("\n\n")[0])] : [];
     place.replaceChildren(element("label", { for: id }, "Which"), select, ...about);
-    if (entry) fill(place, base, entry.schema, entry.schema.required || []);
+    if (entry) fill(place, base, entry.schema, [...(entry.schema.required || []), "weight", "value"]);
   }
 
   function fill(place, base, schema, first) {

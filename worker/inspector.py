@@ -72,8 +72,7 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _found(kind: str, asked: dict[str, Any], inputs: Path) -> Any:
-    from kdcore import Recipe, describe, layers_in, look
-    from kdcore.describing import describe_table
+    from kdcore import Recipe, describe, describe_table, layers_in, look
     from kdcore.looked import Looked
 
     found: BaseModel

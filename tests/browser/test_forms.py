@@ -111,7 +111,7 @@ def test_what_stands_beside_the_form_can_be_run_as_it_is(
     form.get_by_role("button", name=way).click()
     shown = form.locator("#elsewhere")
     expect(shown).to_contain_text("STILLHOUSE_API_KEY")
-    expect(shown).to_contain_text("plain" if text is None else "mine")
+    expect(shown).to_contain_text("digits" if text is None else "mine")
     written = shown.inner_text().replace("stillhouse ", f"{sys.executable} -m stillhouse ")
     # Nobody works here: it is enough that the job is there.
     written = written.replace(" --watch", "").replace('client.wait(job["id"])', "job")

@@ -22,18 +22,27 @@
   // What JSON writes as a string is one of Python's as well, only harder to read.
   const literal = (words) => (words.includes('"""') ? JSON.stringify(words) : `r"""\n${words}\n"""`);
 
+  function isJson() {
+    try {
+      const read = JSON.parse(text.value);
+      return read !== null && typeof read === "object";
+    } catch {
+      return false;
+    }
+  }
+
   function ways() {
     const { origin } = location;
-    const isJson = form.dataset.media === "application/json";
-    const name = isJson ? "spec.json" : "spec.yaml";
+    const [media, name, library, read] = isJson()
+      ? ["application/json", "spec.json", "json", "json.loads"]
+      : ["application/yaml", "spec.yaml", "yaml", "yaml.safe_load"];
     const signed = form.hasAttribute("data-signed");
     const key = signed ? ' -H "Authorization: Bearer $STILLHOUSE_API_KEY"' : "";
     const ours = signed ? "# STILLHOUSE_API_KEY holds your key\n" : "";
     const from = form.dataset.clone ? `?cloned_from=${form.dataset.clone}` : "";
-    const [library, read] = isJson ? ["json", "json.loads"] : ["yaml", "yaml.safe_load"];
     const word = ending();
     return {
-      curl: `${ours}curl -sS ${quoted(`${origin}/v1/jobs${from}`)}${key} -H 'Content-Type: ${form.dataset.media}' --data-raw ${quoted(text.value)}`,
+      curl: `${ours}curl -sS ${quoted(`${origin}/v1/jobs${from}`)}${key} -H 'Content-Type: ${media}' --data-raw ${quoted(text.value)}`,
       cli: `${ours}export STILLHOUSE_URL=${origin}\ncat > ${name} <<'${word}'\n${text.value}\n${word}\nstillhouse submit ${name} --watch`,
       python: `${ours}import ${library}\nfrom stillhouse import Client\n\nspec = ${read}(${literal(text.value)})\nwith Client("${origin}") as client:\n    job = client.submit(spec)\n    print(client.wait(job["id"])["status"])`,
     };

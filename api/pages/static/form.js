@@ -204,7 +204,6 @@
 
   async function check() {
     const mine = ++checks;
-    form.dataset.media = media();
     document.dispatchEvent(new CustomEvent("stillhouse:spec"));
     const response = await post("/v1/jobs?dry_run=true");
     const body = await response.json();

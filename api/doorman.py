@@ -31,6 +31,8 @@ OPEN: Final = frozenset({"/livez", "/readyz", "/openapi.json", "/login", "/logou
 """Paths that say nothing about anybody's jobs."""
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BURST_SECONDS: Final = 4.0
+LONGEST_NEXT: Final = 2000
+"""Characters of the page that somebody is led to after signing in."""
 
 
 class Doorman:
@@ -52,8 +54,8 @@ class Doorman:
             if caller is None:
                 if not is_page(path, headers):
                     raise _key_wanted("found no key; expected one")
-                here = RedirectResponse(f"/login?next={quote(path)}", 303)
-                await here(scope, receive, send)
+                there = RedirectResponse(f"/login?next={quote(_page_of(scope))}", 303)
+                await there(scope, receive, send)
                 return
             caller.require(Scope.READ if scope["method"] in _READING else Scope.WRITE)
             scope["state"]["caller"] = caller
@@ -98,6 +100,16 @@ class Doorman:
             f"header Stillhouse-Project: found {named[:80]!r}; expected a project of this key",
             hint="GET /v1/projects lists them",
         )
+
+
+def _page_of(scope: AsgiScope) -> str:
+    """Return the page to show once somebody has signed in: a button's is the one that it is on."""
+    path: str = scope["path"]
+    if scope["method"] not in _READING:
+        return path.rpartition("/")[0] or path
+    query: str = scope["query_string"].decode("latin-1")
+    asked = f"{path}?{query}" if query else path
+    return asked if len(asked) <= LONGEST_NEXT else path
 
 
 def _shown(headers: Headers) -> tuple[str | None, bool]:

@@ -89,7 +89,7 @@ async def asked(  # noqa: PLR0913  # what one request says
         Problem: 403; nobody has asked, and this key may not.
         InspectionsFull: too many wait already.
     """
-    row, is_new = await run_in_threadpool(_begun, visit, question, subject, again=again)
+    row, is_new = await run_in_threadpool(begun, visit, question, subject, again=again)
     bell = BackgroundTask(visit.bell.ring, row.id) if is_new else None
     if bell is not None and wait:
         await bell()
@@ -97,9 +97,10 @@ async def asked(  # noqa: PLR0913  # what one request says
     return await told(request, visit, row, wait=wait, after=bell)
 
 
-def _begun(
+def begun(
     visit: Visit, question: Question, subject: str, *, again: bool
 ) -> tuple[tables.Inspection, bool]:
+    """Return the inspection of a question, and whether it was begun by this; see `asked`."""
     caller = visit.caller
     if not caller.scope.includes(Scope.WRITE):
         with visit.reading() as repository:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from kdcore.recipe import Recipe
 
 if TYPE_CHECKING:
-    from kdcore.describing import describe
+    from kdcore.describing import describe, describe_table
     from kdcore.model_file import layers_in
     from kdcore.preflight import look
     from kdcore.story import distill
     from kdcore.student import load_student
 
-__all__ = ["Recipe", "describe", "distill", "layers_in", "load_student", "look"]
+__all__ = ["Recipe", "describe", "describe_table", "distill", "layers_in", "load_student", "look"]
 
 
 def __getattr__(name: str) -> Any:
@@ -31,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from kdcore.describing import describe
 
         return describe
+    if name == "describe_table":
+        from kdcore.describing import describe_table
+
+        return describe_table
     if name == "layers_in":
         from kdcore.model_file import layers_in
 

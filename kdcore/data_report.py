@@ -145,5 +145,7 @@ class DataReport(_Record):
     duplicates: Duplicates
     faults: Faults
     sizes: Sizes | None
+    image_size: tuple[int, int] | None = None
+    """Height and width that images were brought to; copies and thumbnails are of these."""
     columns: list[ColumnTold]
     notes: list[Note]

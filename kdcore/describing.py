@@ -22,6 +22,7 @@ from kdcore.examine import picture
 from kdcore.reading.faults import Fault
 from kdcore.reading.labels import NO_LABEL, Label
 from kdcore.reading.survey import Seen, Survey
+from kdcore.reading.table_rows import survey_of_rows
 
 _DIGEST: Final = 16
 _PIECE: Final = 1024
@@ -47,36 +48,51 @@ def describe(
         ExtraMissingError: a library that reads it is not installed.
     """
     with _surveyed(spec, inputs, task) as survey:
-        census = Census(survey.class_names, thumbnails=thumbnails)
-        for one in survey.faults:
-            census.add(one)
-        for one in survey.samples:
-            census.add(one)
-        told = _told(census)
-        faults = census.faults
-        unusable = Note(
-            code="unusable_samples",
-            message=f"{faults.count:,} samples cannot be used, {_named(faults.shown)}",
-            hint="a job is refused for them: repair or remove them",
-        )
-        notes = [unusable] if faults.count else []
-        notes += [
-            Note(code=one.code, message=one.message, hint=one.hint or "") for one in survey.warnings
-        ]
-        return DataReport(
-            data=spec.name,
-            kind=survey.kind,
-            fingerprint=census.fingerprint(),
-            parts=told.parts,
-            num_classes=len(census.counts()["train"]),
-            classes=census.classes(),
-            imbalance=told.imbalance,
-            duplicates=told.duplicates,
-            faults=faults,
-            sizes=census.sizes,
-            columns=survey.columns,
-            notes=[*notes, *told.notes],
-        )
+        return _report(spec.name, survey, thumbnails)
+
+
+def describe_table(path: str, inputs: Path) -> DataReport:
+    """Walk over a table of which nobody has told the label yet, and tell its columns.
+
+    Raises:
+        DataError: it cannot be read as a whole.
+        ExtraMissingError: a library that reads it is not installed.
+    """
+    return _report("table", survey_of_rows(inputs, path), 0)
+
+
+def _report(data: str, survey: Survey, thumbnails: int) -> DataReport:
+    census = Census(survey.class_names, thumbnails=thumbnails)
+    for one in survey.faults:
+        census.add(one)
+    for one in survey.samples:
+        census.add(one)
+    told = _told(census)
+    faults = census.faults
+    unusable = Note(
+        code="unusable_samples",
+        message=f"{faults.count:,} samples cannot be used, {_named(faults.shown)}",
+        hint="a job is refused for them: repair or remove them",
+    )
+    notes = [unusable] if faults.count else []
+    notes += [
+        Note(code=one.code, message=one.message, hint=one.hint or "") for one in survey.warnings
+    ]
+    return DataReport(
+        data=data,
+        kind=survey.kind,
+        fingerprint=census.fingerprint(),
+        parts=told.parts,
+        num_classes=len(census.counts()["train"]),
+        classes=census.classes(),
+        imbalance=told.imbalance,
+        duplicates=told.duplicates,
+        faults=faults,
+        sizes=census.sizes,
+        image_size=survey.image_size,
+        columns=survey.columns,
+        notes=[*notes, *told.notes],
+    )
 
 
 def describe_corpus(corpus: Corpus) -> DataQuality:

@@ -14,6 +14,7 @@ from api import views
 from api.checks import labels_of
 from api.dependencies import Ledger
 from api.pages import verbs
+from api.pages.queue import queue_of, total
 from api.pages.rendering import page
 from api.pages.sparklines import sparklines
 from api.pagination import decode, encode
@@ -65,6 +66,7 @@ def board(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
         counts = views.counts(repository.counts())
         oldest = visit.house.oldest_beat()
         workers = sum(views.takes_jobs(worker, oldest) for worker in repository.workers())
+        queue = queue_of(visit, repository, listed.items)
         courses = sparklines(visit.house.drawings, repository, jobs)
     totals = {name: sum(counts[status] for status in group) for name, group in _GROUPS.items()}
     return page(
@@ -82,6 +84,8 @@ def board(  # noqa: PLR0913, PLR0917 - FastAPI passes by name
         totals={"all": sum(counts.values()), **totals},
         workers=workers,
         queued=counts[Status.QUEUED],
+        whys=queue.whys,
+        waits=total(queue.summary, counts[Status.QUEUED]),
         verbs=verbs.DONE,
     )
 

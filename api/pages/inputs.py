@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.dependencies import Ledger
 from api.inputs import INPUT_IDS, input_of
+from api.looking import read_as
 from api.pages.rendering import page
 from api.pagination import decode, encode
 from jobs.formats import KINDS, TAKEN, InputKind
@@ -34,6 +35,7 @@ def _add_page(kind: InputKind) -> None:
             "inputs.html",
             visit,
             kind=kind,
+            looked_at={one.id for one in found if kind == "model" or read_as(one.name)},
             what=_WHAT[kind],
             found=found,
             suffixes=[f".{suffix}" for suffix in TAKEN[kind]],

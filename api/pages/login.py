@@ -18,6 +18,7 @@ from api.answers import NO_STORE
 from api.bodies import read_body
 from api.callers import COOKIE, author_of
 from api.dependencies import House, OpenHouse
+from api.doorman import LONGEST_NEXT
 from api.locks import Fitting
 from api.pages.rendering import TEMPLATES
 from jobs.audit import Author
@@ -26,8 +27,9 @@ from jobs.repository import Repository
 router = APIRouter(include_in_schema=False)
 
 SESSION_DAYS: Final = 1
-_PATH: Final = re.compile(r"/(?:[a-z]{1,20}(?:/[A-Za-z0-9_]{1,64})?)?")
-Next = Annotated[str, Query(max_length=500)]
+_PATH: Final = re.compile(r"/(?:[a-z]{1,20}(?:/[A-Za-z0-9_]{1,64}){0,2})?(?:\?[!-~]*)?")
+"""Of our pages, with what they are asked; a second slash at its beginning would be another site."""
+Next = Annotated[str, Query(max_length=LONGEST_NEXT)]
 
 
 @router.get("/login")
@@ -75,7 +77,8 @@ def _page(target: str, refused: str | None = None, status: int = 200) -> Respons
 
 def _inside(target: str) -> str:
     """Return a path of ours; nobody is sent elsewhere, whatever a link says."""
-    return target if _PATH.fullmatch(target) else "/"
+    is_ours = len(target) <= LONGEST_NEXT and _PATH.fullmatch(target)
+    return target if is_ours else "/"
 
 
 def _session_of(house: House, shown: Fitting, author: Author) -> str:

@@ -18,6 +18,7 @@ from api.dependencies import Ledger, SentBody, Visit
 from api.pages.rendering import page
 from api.problems import PayloadProblem
 from api.routes.jobs import submit
+from jobs.errors import JobNotFound
 from jobs.ids import JOB_ID
 from kdcore.catalog import METHODS
 from kdcore.examples import example_of
@@ -57,11 +58,14 @@ async def new_page(
 async def post_new(visit: Ledger, body: SentBody) -> Response:
     """Take a spec from the page's own form, as JSON or YAML, and lead on to the job."""
     form = parse_qs(body.content.decode("utf-8", "replace"))
-    text = form.get("spec", [""])[0]
+    text, clone = form.get("spec", [""])[0], form.get("from", [""])[0] or None
+    if clone is not None and not JOB_ID.fullmatch(clone):
+        raise JobNotFound(clone[:80])
     try:
-        stored = await submit(visit, Body(text.encode(), "application/yaml"), None)
+        spec = Body(text.encode(), "application/yaml")
+        stored = await submit(visit, spec, None, cloned_from=clone)
     except PayloadProblem as problem:
-        return _page(visit, text, problem=problem)
+        return _page(visit, text, clone=clone, problem=problem)
     job_id = json.loads(bytes(stored.body))["id"]
     return RedirectResponse(f"/jobs/{job_id}", 303, background=stored.background)
 

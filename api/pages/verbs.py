@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 from urllib.parse import parse_qs, urlencode
@@ -11,8 +12,11 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
+from api import views
 from api.dependencies import JobId, Ledger, SentBody, Visit
-from jobs.errors import JobError
+from api.pages.rendering import page
+from api.schemas import JobSummary
+from jobs.errors import JobError, JobNotFound
 from jobs.ids import JOB_ID
 from jobs.verbs import CancelMode
 
@@ -46,13 +50,18 @@ def one(
 
 @router.post("/")
 async def many(visit: Ledger, body: SentBody) -> Response:
-    """Do it to all that it fits, and show the board again with how many these were."""
+    """Do it to all that it fits, and show the board again with how many these were.
+
+    What cannot be undone is asked for twice.
+    """
     form = parse_qs(body.content.decode("utf-8", "replace"), max_num_fields=_FIELDS)
     query = parse_qs(form.get("here", [""])[0].removeprefix("/").removeprefix("?"))
     verb: Verb | None = next((one for one in DONE if form.get("verb") == [one]), None)
     done: list[str] = []
     if verb is not None:
         ids = [one for one in form.get("id", []) if JOB_ID.fullmatch(one)]
+        if verb == "delete" and ids and form.get("sure") != ["yes"]:
+            return await run_in_threadpool(_asked, visit, ids, f"/?{urlencode(query, doseq=True)}")
         done = await run_in_threadpool(_fitted, visit, verb, ids)
         query |= {"done": [verb], "jobs": [str(len(done))], "left": [str(len(ids) - len(done))]}
     return _back(visit, f"/?{urlencode(query, doseq=True)}", verb, done)
@@ -62,6 +71,16 @@ def told(verb: Verb, jobs: int, left: int) -> str:
     """Say in words what was done to how many."""
     words = f"{jobs} job{'' if jobs == 1 else 's'} {DONE[verb]}"
     return f"{words}; {left} could not be, as they are." if left else f"{words}."
+
+
+def _asked(visit: Visit, ids: Sequence[str], here: str) -> Response:
+    """Show which jobs would be deleted; those that are gone already are left out."""
+    jobs: list[JobSummary] = []
+    with visit.reading() as repository:
+        for job_id in ids:
+            with contextlib.suppress(JobNotFound):
+                jobs.append(views.summary(repository.get(job_id)))
+    return page("confirm.html", visit, jobs=jobs, here=here)
 
 
 def _fitted(visit: Visit, verb: Verb, ids: Sequence[str]) -> list[str]:

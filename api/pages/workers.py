@@ -12,13 +12,15 @@ from starlette.responses import Response
 from api import views
 from api.condition import worker_of
 from api.dependencies import Ledger
+from api.pages.queue import queue_of, total
 from api.pages.rendering import page
 from api.schemas import JobSummary
 from jobs.states import ACTIVE, Status
 
 router = APIRouter(include_in_schema=False)
 
-_SHOWN: Final = 100
+SHOWN: Final = 100
+"""Jobs that run, and jobs that wait, the next ones first."""
 
 
 @router.get("/workers")
@@ -29,12 +31,10 @@ def workers_page(visit: Ledger) -> Response:
         workers = [worker_of(row, oldest) for row in repository.workers()]
         running = [
             views.summary(job)
-            for job in repository.list(status=sorted(ACTIVE), limit=_SHOWN, after=None).items
+            for job in repository.list(status=sorted(ACTIVE), limit=SHOWN, after=None).items
         ]
-        waiting = [
-            views.summary(job)
-            for job in repository.list(status=[Status.QUEUED], limit=_SHOWN, after=None).items
-        ]
+        queue = queue_of(visit, repository, most=SHOWN)
+        waiting = [views.summary(job) for job in queue.jobs]
         counts = views.counts(repository.counts())
     at_work: defaultdict[str, list[JobSummary]] = defaultdict(list)
     for job in running:
@@ -44,7 +44,9 @@ def workers_page(visit: Ledger) -> Response:
         visit,
         workers=workers,
         at_work=at_work,
-        waiting=sorted(waiting, key=lambda job: (-job.priority, job.created_at)),
+        waiting=waiting,
+        whys=queue.whys,
+        waits=total(queue.summary, counts[Status.QUEUED]),
         counts=counts,
         slots=sum(one.slots for one in workers if one.alive and not one.draining),
         now=datetime.now(UTC),

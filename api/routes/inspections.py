@@ -10,31 +10,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.answers import problems
-from api.checks import body_schema, checked, fault
+from api.checks import body_schema, checked
 from api.dependencies import Ledger, SentBody, Visit
 from api.examples import SUBMIT_BODY
 from api.inspections import HTML, Again, Inspection, ReportOptions, Wait, asked, told
-from api.references import resolve_named, resolved
+from api.looking import layers_question, report_question
+from api.references import resolved
 from api.specs import spec_of
 from jobs import tables
-from jobs.formats import InputKind
-from jobs.ids import DATASET_ID, INSPECTION_ID, MODEL_ID
-from jobs.input_errors import InputNotFound, InspectionNotFound
+from jobs.ids import INSPECTION_ID
+from jobs.input_errors import InspectionNotFound
 from jobs.inspections import Question
-from jobs.references import path_of, references_of
-from kdcore.looked import Looked
 
 router = APIRouter(prefix="/v1", tags=["inspections"])
 
-_KIND_OF: Final = {
-    "zip": "image_folder",
-    "csv": "table",
-    "jsonl": "table",
-    "parquet": "table",
-    "npz": "arrays",
-    "safetensors": "arrays",
-}
-"""What a dataset is read as by its suffix, where nothing else is asked for."""
 _DatasetId = Annotated[str, Path(examples=["ds_01kaz3x2mcf4t6v8y0r2q4s6u8"])]
 _ModelId = Annotated[str, Path(examples=["mdl_01kaz3x2mcf4t6v8y0r2q4s6u8"])]
 _InspectionId = Annotated[str, Path(examples=["ins_01kaz3x2mcf4t6v8y0r2q4s6u8"])]
@@ -63,10 +52,11 @@ async def get_dataset_report(
 ) -> Response:
     """Tell what a dataset is like: counts, classes, copies across parts, broken files by name.
 
-    It is read as its format says: a `.zip` as `image_folder`, `.npz` and `.safetensors` as
-    `arrays`. Tables and texts need to be told their columns: POST the same path.
+    It is read as its format says: a `.zip` as `image_folder` with images of 64 x 64, `.npz` and
+    `.safetensors` as `arrays`. Of a table the columns are told, and no classes: to name its label,
+    or anything else of a `data` block, POST the same path.
     """
-    question = await run_in_threadpool(_report_question, visit, input_id, ReportOptions())
+    question = await run_in_threadpool(report_question, visit, input_id, ReportOptions())
     return await asked(request, visit, question, input_id, wait=wait)
 
 
@@ -87,7 +77,7 @@ async def ask_dataset_report(  # noqa: PLR0913, PLR0917  # FastAPI passes by nam
 ) -> Response:
     """Tell what a dataset is like, read as a spec's `data` block says."""
     options = checked(ReportOptions, body.document() if body.content else {})
-    question = await run_in_threadpool(_report_question, visit, input_id, options)
+    question = await run_in_threadpool(report_question, visit, input_id, options)
     return await asked(request, visit, question, input_id, wait=wait, again=again)
 
 
@@ -105,7 +95,7 @@ async def get_model_layers(
     Of an `.onnx` file they are its outputs, of a zip of a finished job those of its student.
     Weights alone do not say how they are put together: of these the tensors are told.
     """
-    question = await run_in_threadpool(_layers_question, visit, input_id)
+    question = await run_in_threadpool(layers_question, visit, input_id)
     return await asked(request, visit, question, input_id, wait=wait)
 
 
@@ -153,33 +143,3 @@ def _found(visit: Visit, inspection_id: str) -> tables.Inspection:
         raise InspectionNotFound(inspection_id)
     with visit.reading() as repository:
         return repository.inspection(inspection_id)
-
-
-def _subject(visit: Visit, kind: InputKind, input_id: str) -> tables.Input:
-    if not (DATASET_ID if kind == "dataset" else MODEL_ID).fullmatch(input_id):
-        raise InputNotFound(kind, input_id)
-    with visit.reading() as repository:
-        return repository.input(kind, input_id)
-
-
-def _report_question(visit: Visit, input_id: str, options: ReportOptions) -> Question:
-    row = _subject(visit, "dataset", input_id)
-    own = f"dataset:{row.id}"
-    if (path := options.data.get("path", own)) != own:
-        raise fault(
-            "wrong_path",
-            f"found data.path {str(path)[:80]!r}; expected none, since the dataset is named",
-            parameter="data.path",
-            hint="leave it out",
-        )
-    suffix = row.name.rpartition(".")[2].lower()
-    data = {"name": _KIND_OF[suffix], **options.data, "path": own}
-    looked = checked(Looked, {"data": data, "task": options.task})
-    named = resolve_named(visit, references_of(looked, Looked.model_fields), looked)
-    return Question("dataset_report", json.loads(named.recipe or "{}"), named.inputs, named.files)
-
-
-def _layers_question(visit: Visit, input_id: str) -> Question:
-    row = _subject(visit, "model", input_id)
-    said = {"name": row.name, "path": path_of(row.sha256, row.name)}
-    return Question("model_layers", said, (row.id,))

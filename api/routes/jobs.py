@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from dataclasses import replace
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
@@ -23,6 +25,7 @@ from api.references import resolved
 from api.schemas import Job, JobStatus, JobSummary, ListBody
 from api.specs import spec_of
 from api.submitting import DryRun, IdempotencyKey, created, store_once
+from jobs.errors import JobNotFound
 from jobs.ids import JOB_ID
 from jobs.states import Status
 from jobs.submission import Submission
@@ -44,26 +47,37 @@ Text = Annotated[str | None, Query(max_length=200)]
         200: {"description": "With `dry_run`: the spec would be accepted", "model": DryRun},
         201: created("The job was stored and waits for a worker."),
     }
-    | problems(413, 415, 422, 429),
+    | problems(404, 410, 413, 415, 422, 429),
 )
 async def submit_job(
     visit: Ledger,
     body: SentBody,
     dry_run: Annotated[bool, Query(description="Only say whether it would be accepted")] = False,
+    cloned_from: Annotated[
+        str | None, Query(description="Id of the job whose spec was edited into this one")
+    ] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Store a job; a worker trains it as soon as one is free."""
     if not dry_run:
-        return await submit(visit, body, idempotency_key)
+        return await submit(visit, body, idempotency_key, cloned_from=cloned_from)
     spec, sent, _ = await spec_of(visit, body)
     named = await resolved(visit, spec)
     recipe = json.loads(named.recipe) if named.recipe else spec.recipe().model_dump(mode="json")
     return send(DryRun(spec=sent, recipe=recipe))
 
 
-async def submit(visit: Visit, body: Body, idempotency_key: str | None) -> Response:
-    """Store what a body says, once for each key, and tell the job."""
+async def submit(
+    visit: Visit, body: Body, idempotency_key: str | None, *, cloned_from: str | None = None
+) -> Response:
+    """Store what a body says, once for each key, and tell the job.
+
+    Raises:
+        JobNotFound: there is no job that it could be cloned from.
+    """
     spec, sent, recipe = await spec_of(visit, body)
+    if cloned_from is not None:
+        await run_in_threadpool(_require, visit, cloned_from)
 
     async def make(
         *, idempotency_key: str | None = None, body_sha256: str | None = None
@@ -76,9 +90,19 @@ async def submit(visit: Visit, body: Body, idempotency_key: str | None) -> Respo
             body_sha256=body_sha256,
             recipe=named.recipe,
         )
+        if cloned_from is not None:
+            submission = replace(submission, cloned_from=cloned_from)
         return named.noted_in(submission)
 
-    return await store_once(visit, idempotency_key, sent, make)
+    request = sent if cloned_from is None else {"cloned_from": cloned_from, "spec": sent}
+    return await store_once(visit, idempotency_key, request, make)
+
+
+def _require(visit: Visit, job_id: str) -> None:
+    if not JOB_ID.fullmatch(job_id):
+        raise JobNotFound(job_id[:80])
+    with visit.reading() as repository:
+        repository.get(job_id)
 
 
 @router.get(

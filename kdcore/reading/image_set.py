@@ -162,6 +162,7 @@ class ImageSet(Dataset):
     @contextmanager
     def survey(self, inputs: Path, task: str) -> Generator[Survey]:
         """Open the files for a walk that keeps no image in memory."""
+        frame = self.frame()
         with self.collected_for(task, inputs) as found:
             yield Survey(
                 kind="images",
@@ -170,6 +171,7 @@ class ImageSet(Dataset):
                 faults=found.faults,
                 columns=[],
                 warnings=found.warnings,
+                image_size=(frame.height, frame.width),
             )
 
     def _walk(self, found: Collection) -> Iterator[Seen | Fault]:

@@ -41,3 +41,5 @@ class Survey:
     """What is known before any sample is read."""
     columns: list[ColumnTold]
     warnings: tuple[Warned, ...]
+    image_size: tuple[int, int] | None = None
+    """Height and width that images were brought to, if these are images."""

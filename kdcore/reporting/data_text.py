@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from kdcore.data_report import ColumnTold, Copies, DataReport
+from kdcore.data_report import ColumnTold, Copies, DataReport, Sizes
 
 _SHOWN: Final = 10
 _MOST_ROWS: Final = 30
@@ -36,14 +36,8 @@ def _lines(report: DataReport) -> Iterator[str]:
         yield ""
         times = f"{report.imbalance:.3g}"
         yield f"the largest class has {times} times the training samples of the smallest"
-    if sizes := report.sizes:
-        smallest, largest, most = (
-            f"{height} x {width}" for height, width in (sizes.smallest, sizes.largest, sizes.most)
-        )
-        yield (
-            f"images from {smallest} to {largest} pixels (height x width); {sizes.share:.0%} are "
-            f"{most}"
-        )
+    if report.sizes:
+        yield _sizes(report.sizes, report.image_size)
     if report.columns:
         yield ""
         heads = ("column", "missing", "different", "smallest", "mean", "largest")
@@ -65,6 +59,17 @@ def _lines(report: DataReport) -> Iterator[str]:
         yield f"warning: {note.message} ({note.hint})"
     if not report.notes:
         yield "nothing to warn of"
+
+
+def _sizes(sizes: Sizes, image_size: tuple[int, int] | None) -> str:
+    smallest, largest, most = (
+        f"{height} x {width}" for height, width in (sizes.smallest, sizes.largest, sizes.most)
+    )
+    brought = f"; each was brought to {image_size[0]} x {image_size[1]}" if image_size else ""
+    return (
+        f"images from {smallest} to {largest} pixels (height x width); {sizes.share:.0%} are "
+        f"{most}{brought}"
+    )
 
 
 def _more(count: int) -> Iterator[str]:

@@ -55,6 +55,11 @@ def as_data_page(report: DataReport) -> str:
     return _template("data_page.html").render(told=report)
 
 
+def as_data(report: DataReport) -> Markup:
+    """Return a data report as a part of another page."""
+    return Markup(_template("data_body.html").render(told=report))  # noqa: S704  # it escapes
+
+
 @functools.cache
 def _template(name: str) -> Any:
     environment = Environment(

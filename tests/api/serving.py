@@ -49,7 +49,7 @@ def running(settings: Settings, *arguments: str, **variables: str) -> Generator[
     )
     assert process.stdout is not None
     try:
-        wait_until(lambda: port_file.exists() or process.poll() is not None, seconds=30)
+        wait_until(lambda: port_file.exists() or process.poll() is not None, seconds=90)
         yield Server(process, process.stdout.readline().split()[-1], settings)
     finally:
         process.kill()

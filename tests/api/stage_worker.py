@@ -45,10 +45,10 @@ class StageWorker:
         assert self.claim is not None
         return self.claim
 
-    def greet(self) -> None:
-        """Say that a worker is there."""
+    def greet(self, about: Mapping[str, Any] | None = None) -> None:
+        """Say that a worker is there, and what it computes with."""
         with self._database.write() as session:
-            Repository(session).greet("stage-worker", 1)
+            Repository(session).greet("stage-worker", 1, about)
 
     def begin(self) -> Claim:
         """Claim the best waiting job."""

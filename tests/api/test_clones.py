@@ -43,6 +43,24 @@ def test_a_merge_patch_does_what_the_rfc_says(target: Any, patch: Any, result: A
     assert (repr(target), repr(patch)) == before
 
 
+def test_a_spec_that_was_edited_elsewhere_says_what_it_was_cloned_from(
+    client: TestClient, submit: Submit
+) -> None:
+    source = submit(name="old")
+    params, headers = {"cloned_from": source}, {"Idempotency-Key": "one"}
+    made = client.post("/v1/jobs", json=SPEC, params=params, headers=headers)
+    assert (made.status_code, made.json()["cloned_from"]) == (201, source)
+    again = client.post("/v1/jobs", json=SPEC, params=params, headers=headers)
+    assert (again.json()["id"], again.headers["idempotent-replayed"]) == (made.json()["id"], "true")
+    other = client.post("/v1/jobs", json=SPEC, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert client.post("/v1/jobs", json=SPEC).json()["cloned_from"] is None
+    for nobody in ("job_none", made.json()["id"][:-1] + "0", "x" * 999):
+        refused = client.post("/v1/jobs", json=SPEC, params={"cloned_from": nobody})
+        assert (refused.status_code, refused.json()["code"]) == (404, "job_not_found")
+    assert len(client.get("/v1/jobs").json()["data"]) == 3
+
+
 @pytest.mark.parametrize("media_type", ["application/merge-patch+json", "application/json"])
 def test_a_clone_is_the_spec_as_it_was_sent_with_the_patch_on_it(
     client: TestClient, submit: Submit, media_type: str

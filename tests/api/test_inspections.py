@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -98,12 +100,32 @@ def test_a_report_is_of_the_dataset_that_is_named(client: TestClient, dataset: s
     assert (answer.status_code, answer.json()["code"]) == (422, "wrong_path")
     own = client.post(path, json={"data": {"path": f"dataset:{dataset}"}})
     assert own.status_code == 202
-    table = upload(client, "a.csv", b"a,b\n1,2\n")
-    untold = client.get(f"/v1/datasets/{table}/report")
-    assert untold.status_code == 422, untold.text
-    assert untold.json()["errors"][0]["pointer"].startswith("/data")
+
+
+def test_each_format_has_a_report_without_options(client: TestClient) -> None:
+    image = io.BytesIO()
+    with zipfile.ZipFile(image, "w") as archive:
+        archive.writestr("train/cat/1.png", b"an image")
+    for name, content in (("a.csv", b"a,b\n1,2\n"), ("a.zip", image.getvalue())):
+        path = f"/v1/datasets/{upload(client, name, content)}/report"
+        told = client.get(path)
+        assert told.status_code == 202, told.text
+        assert client.post(path, json={}).json()["id"] == told.json()["id"]
+    table = upload(client, "b.csv", b"a,b\n1,2\n")
+    half = client.post(f"/v1/datasets/{table}/report", json={"data": {"features": ["a"]}})
+    assert half.status_code == 422
+    assert half.json()["errors"][0]["pointer"].startswith("/data")
     told = client.post(f"/v1/datasets/{table}/report", json={"data": {"label": "b"}})
     assert told.status_code == 202
+
+
+def test_a_tokenizer_has_no_report(client: TestClient) -> None:
+    model = {"type": "WordLevel", "vocab": {"[UNK]": 0}, "unk_token": "[UNK]"}
+    content = json.dumps({"version": "1.0", "added_tokens": [], "model": model}).encode()
+    path = f"/v1/datasets/{upload(client, 'tokenizer.json', content)}/report"
+    for answer in (client.get(path), client.post(path, json={"data": {"name": "text"}})):
+        assert (answer.status_code, answer.json()["code"]) == (422, "no_samples")
+        assert "data" in answer.json()["errors"][0]["hint"]
 
 
 @pytest.mark.parametrize(

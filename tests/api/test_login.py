@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from doors import Doors
@@ -52,7 +54,43 @@ def test_a_browser_signs_in_and_out(doors: Doors) -> None:
     assert client.get("/", headers=page, follow_redirects=False).status_code == 303
 
 
-@pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil", "/v1/x"])
+@pytest.mark.parametrize(
+    "path", ["/?method=dkd&q=a%26b", "/methods/methods/dkd", "/compare?id=job_1&id=job_2"]
+)
+def test_signing_in_leads_to_the_very_page_that_was_asked_for(doors: Doors, path: str) -> None:
+    page = {"Accept": "text/html"}
+    sent = doors.client.get(path, headers=page, follow_redirects=False)
+    shown = doors.client.get(sent.headers["location"], headers=page).text
+    (target,) = re.findall(r'name="next" value="([^"]*)"', shown)
+    form = {"key": doors.keys["reader"], "next": unescape(target)}
+    entered = doors.client.post("/login", data=form, follow_redirects=False)
+    assert entered.headers["location"] == path
+
+
+def test_a_button_that_was_pressed_after_the_session_leads_back_to_its_page(doors: Doors) -> None:
+    page = {"Accept": "text/html"}
+    for path, here in (("/jobs/job_1/pause", "/jobs/job_1"), ("/new", "/new"), ("/", "/")):
+        sent = doors.client.post(path, headers=page, follow_redirects=False)
+        assert sent.headers["location"] == f"/login?next={here}"
+    long = doors.client.get(f"/?q={'x' * 3000}", headers=page, follow_redirects=False)
+    assert long.headers["location"] == "/login?next=/"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil",
+            "/v1/x",
+            "/\t/evil.example",
+            "/@evil",
+        ),
+        *("/?a=\r\nSet-Cookie: a=b", "/jobs//evil.example", "/./evil", "/a/b/c/d", "/ /evil"),
+        *("javascript:alert(1)", "/%2f/evil", "?//evil", f"/?{'x' * 3000}", "/login#//evil"),
+    ],
+)
 def test_signing_in_leads_to_our_own_pages_alone(doors: Doors, target: str) -> None:
     form = {"key": doors.keys["reader"], "next": target}
     entered = doors.client.post("/login", data=form, follow_redirects=False)

@@ -80,7 +80,15 @@ def test_verbs_for_many_jobs_tell_how_many_they_fitted(client: TestClient, submi
     )
     text, _ = read(client, moved.headers["location"])
     assert "2 jobs paused; 1 could not be, as they are." in text
-    moved = post(client, "/", verb="delete", id=[*ids, "job_none", EVIL], here="/")
+    ticked = {"verb": "delete", "id": [*ids, "job_none", EVIL], "here": f"/?q={EVIL}"}
+    asked = post(client, "/", **ticked)
+    assert asked.status_code == 200
+    assert "Delete 3 jobs?" in asked.text
+    assert all(f'name="id" value="{job_id}"' in asked.text for job_id in ids)
+    assert "job 1</bdi>" in asked.text
+    assert "<script>alert" not in asked.text
+    assert len(client.get("/v1/jobs").json()["data"]) == 3
+    moved = post(client, "/", **ticked | {"here": "/"}, sure="yes")
     assert moved.headers["location"] == "/?done=delete&jobs=3&left=0"
     assert client.get("/v1/jobs").json()["data"] == []
     assert post(client, "/", verb=EVIL, id=ids, here=EVIL).status_code == 303
@@ -118,6 +126,13 @@ def test_a_job_can_be_paused_resumed_and_cloned_from_its_page(
     text, _ = read(client, f"/new?from={job_id}")
     assert "vision" in text
     assert client.get("/new?from=job_none", headers=HTML).status_code == 422
+    assert ("input", "value", job_id) in read(client, f"/new?from={job_id}")[1].attributes
+    faulty = post(client, "/new", spec="{}", **{"from": job_id})
+    assert (faulty.status_code, f'name="from" value="{job_id}"' in faulty.text) == (422, True)
+    moved = post(client, "/new", spec=json.dumps(SPEC), **{"from": job_id})
+    made = client.get(f"/v1{moved.headers['location']}").json()
+    assert made["cloned_from"] == job_id
+    assert post(client, "/new", spec=json.dumps(SPEC), **{"from": "job_none"}).status_code == 404
 
 
 def test_a_spec_is_taken_without_javascript_and_its_faults_stand_on_the_page(
@@ -191,7 +206,7 @@ def test_what_was_brought_is_listed_with_its_reference(client: TestClient) -> No
     made = client.post("/v1/datasets?name=rows.csv", content=content).json()
     text, _ = read(client, "/datasets")
     assert made["reference"] in text
-    assert f'href="/v1/datasets/{made["id"]}/report"' in text
+    assert f'href="/datasets/{made["id"]}">report' in text
     assert "None yet" in read(client, "/models")[0]
 
 

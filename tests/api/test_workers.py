@@ -11,6 +11,7 @@ from stage_worker import StageWorker
 
 from jobs.database import Database
 from jobs.repository import Repository
+from worker import machine
 
 DRAIN = "/v1/workers/stage-worker/drain"
 
@@ -34,6 +35,18 @@ def test_a_drained_worker_is_told_and_takes_no_job(
     assert "stillhouse_workers 0.0" in metrics
     assert "stillhouse_worker_slots 0.0" in metrics
     assert "No worker is running" in client.get("/").text
+
+
+def test_the_page_of_workers_tells_what_each_computes_with(
+    client: TestClient, worker: StageWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.greet(machine.about())
+    assert "CPU cores" in client.get("/workers").text
+    monkeypatch.setattr(machine, "gpus", lambda: ["NVIDIA H200", "NVIDIA H200"])
+    worker.greet(machine.about())
+    answer = client.get("/workers")
+    assert answer.status_code == 200, answer.text
+    assert "NVIDIA H200, NVIDIA H200" in answer.text
 
 
 def test_asking_again_changes_nothing_and_save_is_stronger(

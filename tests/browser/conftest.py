@@ -6,10 +6,12 @@ import os
 import shutil
 from collections.abc import Generator
 
+import numpy as np
 import pytest
 from opened import SHORT, OpenPage
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from running import running_house
+from safetensors.numpy import save
 from stillhouse import Client
 
 from jobs.settings import Settings
@@ -109,6 +111,27 @@ def told(house: Client) -> str:
     made = house.webhooks.create("https://127.0.0.1:9443/builds", description="the build")
     house.webhooks.test(made["id"])
     return made["id"]
+
+
+@pytest.fixture(scope="module")
+def table(house: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give the id of a dataset that a worker has looked at."""
+    file = tmp_path_factory.mktemp("brought") / "customers.csv"
+    rows = [f"{age},{['free', 'paid'][age % 2]},{age % 3 == 0}" for age in range(20, 60)]
+    file.write_text("\n".join(["age,plan,churned", *rows, *rows[:1], "61,free"]) + "\n")
+    input_id = house.datasets.upload(file)["id"]
+    assert house.datasets.report(input_id, {"data": {"label": "churned"}})["state"] == "done"
+    return input_id
+
+
+@pytest.fixture(scope="module")
+def weights(house: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give the id of a model that a worker has looked at."""
+    file = tmp_path_factory.mktemp("brought") / "student.safetensors"
+    file.write_bytes(save({f"layers.{n}.weight": np.zeros((32, 64)) for n in range(4)}))
+    input_id = house.models.upload(file)["id"]
+    assert house.models.layers(input_id)["state"] == "done"
+    return input_id
 
 
 @pytest.fixture(scope="module")

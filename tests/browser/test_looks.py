@@ -31,6 +31,8 @@ PAGES = {
     "sweep": "/sweeps/{sweep}",
     "datasets": "/datasets",
     "models": "/models",
+    "dataset": "/datasets/{table}?label=churned",
+    "model": "/models/{weights}",
     "methods": "/methods",
     "method": "/methods/methods/dkd",
     "workers": "/workers",
@@ -50,17 +52,27 @@ def settled(page: Page, name: str) -> None:
         expect(page.locator("#plots canvas").first).to_be_visible()
     if name == "new":
         expect(page.locator("#checked")).to_contain_text("It would be accepted")
+    if name in {"dataset", "model"}:
+        expect(page.locator("#look table").first).to_be_visible()
 
 
 @pytest.fixture
-def look(
-    open_page: OpenPage, finished: str, other: str, swept: str, told: str
+def look(  # noqa: PLR0913, PLR0917  # one of everything that has a page
+    open_page: OpenPage,
+    finished: str,
+    other: str,
+    swept: str,
+    table: str,
+    weights: str,
+    told: str,
 ) -> Callable[..., Page]:
     """Give a function that opens one of the pages."""
+    ids = {"job": finished, "other": other, "sweep": swept, "hook": told}
+    ids |= {"table": table, "weights": weights}
 
     def looked(name: str, **options: Any) -> Page:
         page = open_page(
-            PAGES[name].format(job=finished, other=other, sweep=swept, hook=told),
+            PAGES[name].format(**ids),
             missing=name == "problem",
             **options,
         )

@@ -46,6 +46,28 @@ def test_without_a_worker_it_says_how_to_start_one(database: Database) -> None:
     assert reason(database, job_id)[0] == "no_worker"
 
 
+def test_those_that_are_claimed_next_come_first_whatever_was_sent_last(database: Database) -> None:
+    for place in range(4):
+        submit(database, name=f"old {place}")
+    submit(database, name="big", resources={"queue": "big"}, priority=70)
+    submit(database, name="urgent", priority=90)
+    for _ in range(4):
+        submit(database, name="late", priority=1)
+    urgent = claim(database)
+    with database.write() as session:
+        lost = Ending("lost")
+        Repository(session).release(urgent.job_id, 1, lost, counted=True, retry_seconds=600)
+    with database.read() as session:
+        found = Repository(session).upcoming("default", 5)
+        assert [job.name for job in found] == ["big", *(f"old {place}" for place in range(4))]
+        waits = Repository(session).waits_of(found, dt.datetime.now(dt.UTC))
+        assert {wait.reason for wait in waits.values()} == {"no_worker"}
+        assert [waits[job.id].ahead for job in found] == [0, 0, 1, 2, 3]
+        every = Repository(session).upcoming("default", 100)
+        assert [job.name for job in every][-2:] == ["late", "urgent"]
+        assert Repository(session).upcoming("nobody", 5) == []
+
+
 def test_a_queue_or_gpus_that_no_worker_has_are_named(database: Database) -> None:
     job_id = submit(database, resources={"queue": "big", "gpus": 2})
     greet(database, "one", queues=["default"], gpus=["A", "B"])

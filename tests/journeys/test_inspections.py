@@ -77,6 +77,7 @@ def test_a_worker_looks_at_data_models_and_specs(tmp_path: Path) -> None:
         report = told["result"]
         assert "-broken." in report["faults"]["shown"][0]["name"]
         assert report["duplicates"]["across"] == {"test in train": 1}
+        _without_options(house, images["id"], tmp_path / "own.csv")
         page = httpx.get(
             f"{house.url}/v1/inspections/{told['id']}", headers={"Accept": "text/html"}
         )
@@ -118,6 +119,18 @@ def test_a_worker_looks_at_data_models_and_specs(tmp_path: Path) -> None:
         house.datasets.delete(images["id"])
         gone = httpx.get(f"{house.url}/v1/inspections/{told['id']}")
         assert (gone.status_code, gone.json()["code"]) == (404, "inspection_not_found")
+
+
+def _without_options(house: Client, images: str, own: Path) -> None:
+    """Ask for reports as a browser does that follows a link."""
+    report = ended(house.url, "GET", f"/v1/datasets/{images}/report")["result"]
+    assert report["image_size"] == [64, 64]
+    assert report["faults"]["count"] == 1
+    own.write_text("age,kind\n1,a\n2,b\n3,a\n4,b\n")
+    table = house.datasets.upload(own)["id"]
+    report = ended(house.url, "GET", f"/v1/datasets/{table}/report")["result"]
+    assert [one["name"] for one in report["columns"]] == ["age", "kind"]
+    assert "label" in report["notes"][0]["hint"]
 
 
 def _by_the_client(house: Client, images: Any, fits: Any, spec: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from kdcore.data_report import DataReport
 from kdcore.datasets import DATASETS
 from kdcore.datasets.synthetic import Synthetic
 from kdcore.datasets.table import Table
-from kdcore.describing import describe_corpus
+from kdcore.describing import describe_corpus, describe_table
 from kdcore.errors import DataError
 from kdcore.reading.image_set import ImageSet
 from kdcore.reading.survey import Seen
@@ -279,6 +279,32 @@ def test_text_and_page_tell_columns_copies_and_faults(tmp_path):
     page = as_data_page(report)
     assert "own.csv, line 30" in page
     assert "6.41176" in page
+
+
+def test_a_table_is_told_before_anybody_names_its_label(tmp_path):
+    (tmp_path / "own.csv").write_text("age,kind\n1,a\n3,b\n3,b\n,b\n5\n")
+    report = describe_table("own.csv", tmp_path)
+    assert (report.data, report.num_classes, report.classes) == ("table", 0, [])
+    assert report.parts["train"].unlabelled == 4
+    assert report.duplicates.within == {"train": 1}
+    assert report.faults.shown[0].name == "own.csv, line 6"
+    age, kind = report.columns
+    assert (age.kind, age.missing, age.mean, age.maximum) == ("number", 1, pytest.approx(7 / 3), 3)
+    assert (kind.name, kind.kind, kind.distinct) == ("kind", "text", 2)
+    note = next(one for one in report.notes if one.code == "no_label_named")
+    assert "'age', 'kind'" in note.message
+    assert "Classes" not in as_data_page(report)
+    (tmp_path / "none.csv").write_text("a,b\n")
+    with pytest.raises(DataError, match="has no rows"):
+        describe_table("none.csv", tmp_path)
+
+
+def test_the_report_of_images_tells_what_they_were_brought_to(tmp_path):
+    unpacked(tmp_path / "own", parts())
+    report = told(tmp_path, {**IMAGES, "image_size": [6, 9]})
+    assert report.image_size == (6, 9)
+    assert "brought to 6 x 9" in as_text(report)
+    assert "brought to 6 x 9" in as_data_page(report)
 
 
 def command(*words: object) -> subprocess.CompletedProcess[str]:

@@ -119,6 +119,23 @@ def test_a_data_bomb_ends_the_child_alone(settings: Settings, database: Database
     assert code_of(row) == "out_of_memory"
 
 
+def test_a_report_calls_files_as_their_owner_does(settings: Settings, database: Database) -> None:
+    store = open_store(settings)
+    reception = Reception(store, Place("ds_1", "own.csv"), most_bytes=99, announced=Announced())
+    reception.write(b"age,kind\n1,a\n2\n")
+    received = reception.finish()
+    with database.write() as session:
+        brought = Brought("ds_1", "dataset", "own.csv", "text/csv", received)
+        Repository(session).keep_input("default", brought)
+    question = Question(
+        "dataset_report", {"table": f"uploads/{received.sha256}/own.csv"}, ("ds_1",)
+    )
+    row = answered(settings, database, question)
+    assert row.result is not None, row.failure
+    assert row.result["faults"]["shown"][0]["name"] == "own.csv, line 3"
+    assert "uploads/" not in str(row.result)
+
+
 @pytest.mark.slow
 def test_a_worker_that_is_killed_in_the_middle_is_followed_by_another(
     house: House, tmp_path: Path

@@ -11,18 +11,21 @@
   const catalogues = {};
   let spec = {};
   let checks = 0;
-  let as = "curl";
   let sent = {};
 
   // ---- The spec and its places ---------------------------------------------------------------------------------
 
   const keys = (pointer) => pointer.split("/").slice(1);
-  const SHORT = ["/teacher", "/student", "/teacher/model", "/student/model", "/data", "/method"];
+  const SIDES = ["/teacher", "/student"];
+  const ENTRIES = ["/teacher/model", "/student/model", "/data", "/task", "/method", "/temperature", "/weighting", "/path", "/curriculum"];
+  const isEntry = (pointer) => ENTRIES.includes(pointer) || /^\/objectives\/\d+$/.test(pointer);
 
-  // A word may stand for a whole part: `student: mlp` is {model: {name: mlp}}.
+  // A word may stand for a whole part, `student: mlp` is {model: {name: mlp}}, and a number for a temperature.
   function spelt(pointer, value) {
-    if (typeof value !== "string" || !SHORT.includes(pointer)) return value;
-    return pointer === "/teacher" || pointer === "/student" ? { model: value } : { name: value };
+    if (typeof value === "number" && pointer === "/temperature") return { name: "fixed", value };
+    if (typeof value !== "string") return value;
+    if (SIDES.includes(pointer)) return { model: value };
+    return isEntry(pointer) ? { name: value } : value;
   }
 
   function at(pointer) {
@@ -43,12 +46,14 @@
     const last = path_keys.pop();
     for (const key of path_keys) {
       path += `/${key}`;
-      holder[key] = spelt(path, holder[key]) ?? {};
+      holder[key] = spelt(path, holder[key]) ?? (key === "objectives" ? [] : {});
       holder = holder[key];
     }
-    if (value === undefined) delete holder[last];
-    else holder[last] = value;
-    for (const part of ["/data", "/method", "/teacher/model", "/student/model", "/teacher", "/student", "/training"]) shorten(part);
+    if (value !== undefined) holder[last] = value;
+    else if (Array.isArray(holder)) holder.splice(Number(last), 1);
+    else delete holder[last];
+    const objectives = Object.keys(spec.objectives ?? []).map((place) => `/objectives/${place}`);
+    for (const part of [...objectives, "/objectives", ...ENTRIES, ...SIDES, "/training"]) shorten(part);
   }
 
   function shorten(pointer) {
@@ -59,7 +64,7 @@
     if (!value || typeof value !== "object") return;
     const [only, ...more] = Object.keys(value);
     if (only === undefined) delete holder[last];
-    else if (!more.length && only === (pointer === "/teacher" || pointer === "/student" ? "model" : "name") && typeof value[only] === "string") holder[last] = value[only];
+    else if (!more.length && only === (SIDES.includes(pointer) ? "model" : "name") && typeof value[only] === "string") holder[last] = value[only];
   }
 
   // ---- Fields out of JSON Schemas ------------------------------------------------------------------------------
@@ -132,12 +137,13 @@
     if (chosen && !names.includes(chosen)) names.unshift(chosen);
     const id = `f-${holder.dataset.part}-entry`;
     const select = element("select", { id, "data-pointer": `${base}/name`, "data-kind": "text" }, ...names.map((name) => element("option", { value: name }, name)));
-    if (!chosen) select.prepend(element("option", { value: "" }, ""));
+    const none = holder.dataset.none ?? "";
+    if (!chosen || none) select.prepend(element("option", { value: "" }, none));
     select.value = chosen || "";
     const entry = entries.find((one) => one.name === chosen);
     const about = entry ? [element("p", { class: "help" }, entry.summary.split("\n\n")[0])] : [];
     place.replaceChildren(element("label", { for: id }, "Which"), select, ...about);
-    if (entry) fill(place, base, entry.schema, entry.schema.required || []);
+    if (entry) fill(place, base, entry.schema, [...(entry.schema.required || []), "weight", "value"]);
   }
 
   function fill(place, base, schema, first) {
@@ -149,7 +155,20 @@
     if (others.length) place.append(element("details", {}, element("summary", {}, `${others.length} more option${others.length > 1 ? "s" : ""}`), ...others));
   }
 
+  // One more than there are, so that another can be chosen.
+  function objectives() {
+    const place = document.getElementById("objectives");
+    const many = Math.min((at("/objectives") ?? []).length + 1, 16);
+    while (place.children.length > many) place.lastElementChild.remove();
+    while (place.children.length < many) {
+      const number = place.children.length;
+      const parts = { "data-part": `objective-${number}`, "data-axis": "objectives", "data-base": `/objectives/${number}`, "data-none": "none: the method has its own" };
+      place.append(element("fieldset", parts, element("legend", {}, `Objective ${number + 1}`), element("div", { class: "entry" })));
+    }
+  }
+
   function render() {
+    objectives();
     for (const holder of form.querySelectorAll("[data-part]")) part(holder);
     for (const input of form.querySelectorAll("#fields [data-pointer]")) show(input);
   }
@@ -171,7 +190,7 @@
       const input = near.sort((a, b) => b.dataset.pointer.length - a.dataset.pointer.length)[0];
       if (!input) return true;
       input.setAttribute("aria-invalid", "true");
-      input.closest("details")?.setAttribute("open", "");
+      for (let folded = input.closest("details"); folded; folded = folded.parentElement.closest("details")) folded.open = true;
       input.after(element("p", { class: "wrong" }, [error.message, error.hint].filter(Boolean).join(" → ")));
       return false;
     });
@@ -185,7 +204,7 @@
 
   async function check() {
     const mine = ++checks;
-    elsewhere();
+    document.dispatchEvent(new CustomEvent("stillhouse:spec"));
     const response = await post("/v1/jobs?dry_run=true");
     const body = await response.json();
     if (mine !== checks) return;
@@ -207,27 +226,16 @@
     timer = setTimeout(() => check().catch(() => tell([{ pointer: "", message: "The server does not answer." }], "")), CHECK_MS);
   }
 
-  function elsewhere() {
-    const { origin } = location;
-    const name = media() === "application/json" ? "spec.json" : "spec.yaml";
-    const quoted = text.value.replaceAll("'", "'\\''");
-    const ways = {
-      curl: `curl -sS ${origin}/v1/jobs -H 'Content-Type: ${media()}' -d '${quoted}'`,
-      cli: `export STILLHOUSE_URL=${origin}\ncat > ${name} <<'END'\n${text.value}\nEND\nstillhouse submit ${name} --watch`,
-      python: `import json\nfrom stillhouse import Client\n\nspec = json.loads(r"""\n${text.value}\n""")\nwith Client("${origin}") as client:\n    job = client.submit(spec)\n    print(client.wait(job["id"])["status"])`,
-    };
-    document.getElementById("elsewhere").textContent = ways[as];
-  }
-
   // ---- What people do --------------------------------------------------------------------------------------------
 
   form.querySelector("#fields").addEventListener("input", (event) => {
     const { pointer } = event.target.dataset;
     if (!pointer) return;
     if (pointer.endsWith("/name") && pointer !== "/name") {
-      put(pointer.slice(0, -5), { name: event.target.value });
+      put(pointer.slice(0, -5), event.target.value ? { name: event.target.value } : undefined);
       text.value = written();
-      part(event.target.closest("[data-part]"));
+      if (pointer.startsWith("/objectives/")) render(); // others may have moved up
+      else part(event.target.closest("[data-part]"));
       document.getElementById(event.target.id)?.focus();
     } else {
       put(pointer, value(event.target));
@@ -243,6 +251,8 @@
     if (ours) {
       spec = ours;
       render();
+      const axes = document.getElementById("axes");
+      axes.open ||= ["objectives", ...[...axes.querySelectorAll("[data-part]")].map((one) => one.dataset.part)].some((name) => name in spec);
     }
     soon();
   }
@@ -253,23 +263,16 @@
     submit.disabled = true;
     // The same spec once more, where the answer was lost, is the same job.
     if (sent.text !== text.value) sent = { text: text.value, key: `page-${Date.now()}-${Math.random().toString(36).slice(2)}` };
-    const response = await post("/v1/jobs", { "Idempotency-Key": sent.key }).catch(() => null);
+    const response = await post(form.dataset.clone ? `/v1/jobs?cloned_from=${form.dataset.clone}` : "/v1/jobs", { "Idempotency-Key": sent.key }).catch(() => null);
     if (response?.ok) return location.assign((await response.json()).links.page);
     const body = response ? await response.json() : { detail: "The server does not answer." };
     tell(body.errors?.length ? body.errors : [{ pointer: "", message: body.detail }], "");
     submit.disabled = false;
   });
 
-  document.getElementById("same").addEventListener("click", (event) => {
-    if (event.target.id === "copy") navigator.clipboard?.writeText(document.getElementById("elsewhere").textContent);
-    if (!event.target.dataset.as) return;
-    as = event.target.dataset.as;
-    for (const button of document.querySelectorAll("[data-as]")) button.setAttribute("aria-pressed", String(button === event.target));
-    elsewhere();
-  });
-
   (async () => {
-    for (const axis of ["architectures", "data", "methods"]) catalogues[axis] = (await (await fetch(`/v1/${axis}`)).json()).data;
+    const axes = new Set([...form.querySelectorAll("[data-axis]")].map((holder) => holder.dataset.axis));
+    for (const axis of [...axes, "objectives"]) catalogues[axis] = (await (await fetch(`/v1/${axis}`)).json()).data;
     document.getElementById("fields").hidden = document.getElementById("same").hidden = false;
     read();
     if (isOurs()) text.value = written();

@@ -80,7 +80,8 @@ class AsyncInputs:
     ) -> Inspection:
         """What a dataset is like, once a worker has walked over it.
 
-        `options` are the `data` and the `task` of a spec; of a zip, or of arrays, none are needed.
+        `options` are the `data` and the `task` of a spec. Without any, images of a zip are brought
+        to 64 x 64, and a table is told by its columns.
 
         Raises:
             ApiError: there is none, or it cannot be read so.

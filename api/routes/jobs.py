@@ -8,6 +8,7 @@ import re
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
@@ -19,11 +20,13 @@ from api.dependencies import JobId, Ledger, SentBody, Visit
 from api.downloads import matches
 from api.examples import SUBMIT_BODY
 from api.pagination import decode, encode
-from api.references import resolved
+from api.preflights import KnownPreflight, known_preflight, preflight_question
+from api.references import Resolved, resolved
 from api.schemas import Job, JobStatus, JobSummary, ListBody
 from api.specs import spec_of
 from api.submitting import DryRun, IdempotencyKey, created, store_once
 from jobs.ids import JOB_ID
+from jobs.spec import JobSpec
 from jobs.states import Status
 from jobs.submission import Submission
 
@@ -58,7 +61,13 @@ async def submit_job(
     spec, sent, _ = await spec_of(visit, body)
     named = await resolved(visit, spec)
     recipe = json.loads(named.recipe) if named.recipe else spec.recipe().model_dump(mode="json")
-    return send(DryRun(spec=sent, recipe=recipe))
+    preflight = await run_in_threadpool(_preflight, visit, spec, named)
+    return send(DryRun(spec=sent, recipe=recipe, preflight=preflight))
+
+
+def _preflight(visit: Visit, spec: JobSpec, named: Resolved) -> KnownPreflight:
+    with visit.reading() as repository:
+        return known_preflight(repository.known_inspection(preflight_question(spec, named)))
 
 
 async def submit(visit: Visit, body: Body, idempotency_key: str | None) -> Response:

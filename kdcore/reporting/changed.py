@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from kdcore.quality import ClassScore, LabelScore
 
 Scored: TypeAlias = ClassScore | LabelScore
-_Scored = TypeVar("_Scored", ClassScore, LabelScore)
 
 
 def gained(one: Scored) -> float:
@@ -16,6 +15,6 @@ def gained(one: Scored) -> float:
     return one.student - (one.teacher if one.baseline is None else one.baseline)
 
 
-def most_changed(classes: Sequence[_Scored], most: int) -> list[_Scored]:
+def most_changed(classes: Sequence[Scored], most: int) -> list[Scored]:
     """Return the classes that changed most, the largest change first."""
     return sorted(classes, key=lambda one: -abs(gained(one)))[:most]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kdcore.quality import ClassScore, LabelScore
-from kdcore.reporting.changed import gained, most_changed
+from kdcore.quality import Quality
+from kdcore.reporting.changed import Scored, gained, most_changed
 from kdcore.reporting.plain import plain
 from kdcore.reporting.record import Report
 
@@ -15,22 +15,22 @@ MOST_CLASSES: Final = 10
 
 def as_markdown(report: Report) -> list[str]:
     """Return classes, trainings and what the run was made with, each folded."""
-    return [*_classes(report), *_trainings(report), *_made_with(report)]
+    return [*_classes(report.quality), *_trainings(report), *_made_with(report)]
 
 
-def _classes(report: Report) -> list[str]:
-    match report.quality.kind:
+def _classes(quality: Quality) -> list[str]:
+    match quality.kind:
         case "classification":
-            shown = most_changed(report.quality.classes, MOST_CLASSES)
-            return _class_table(shown, len(report.quality.classes))
+            shown = most_changed(quality.classes, MOST_CLASSES)
+            return _class_table(shown, len(quality.classes))
         case "multi_label":
-            shown = most_changed(report.quality.labels, MOST_CLASSES)
-            return _class_table(shown, len(report.quality.labels))
+            shown = most_changed(quality.labels, MOST_CLASSES)
+            return _class_table(shown, len(quality.labels))
         case "regression" | "embedding":
             return []
 
 
-def _class_table(shown: Sequence[ClassScore] | Sequence[LabelScore], known: int) -> list[str]:
+def _class_table(shown: Sequence[Scored], known: int) -> list[str]:
     if not shown:
         return []
     baseline = shown[0].baseline is not None

@@ -20,7 +20,7 @@ from api.pagination import decode, encode
 from api.problems import PayloadProblem
 from api.schemas import FieldError, ListBody
 from api.submitting import IdempotencyKey, created, reused, usable_key
-from api.sweeps import Leaderboard, Sweep, SweepPlan, place_of, plan_of, planned, sweep_of
+from api.sweeps import Leaderboard, Resume, Sweep, SweepPlan, place_of, plan_of, planned, sweep_of
 from jobs.candidates import NoStudentError, StudentSearch, as_sweep
 from jobs.ids import SWEEP_ID
 from jobs.repository import Repository
@@ -150,13 +150,20 @@ def cancel_sweep(visit: Ledger, sweep_id: _Id, body: SentBody) -> Response:
     "/{sweep_id}/resume",
     operation_id="resume_sweep",
     response_model=Sweep,
-    responses=problems(404, 409),
+    openapi_extra={"requestBody": body_schema(Resume)},
+    responses=problems(404, 409, 415, 422),
 )
-def resume_sweep(visit: Ledger, sweep_id: _Id) -> Response:
-    """Go on with a cancelled sweep: what has ended stays, what was cancelled begins anew."""
-    with visit.writing("sweep.resume", sweep_id) as repository:
+def resume_sweep(visit: Ledger, sweep_id: _Id, body: SentBody) -> Response:
+    """Go on with a sweep that was cancelled, or that its budget has ended.
+
+    What has ended stays, what was cancelled begins anew. One that has spent its budget needs a
+    larger one.
+    """
+    wanted = checked(Resume, body.document() if body.content else {})
+    told = wanted.model_dump(mode="json", exclude_none=True)
+    with visit.writing("sweep.resume", sweep_id, told) as repository:
         found(repository, sweep_id)
-        repository.resume_sweep(sweep_id)
+        repository.resume_sweep(sweep_id, wanted.budget)
         begun = repository.advance_sweep(sweep_id)
         told = _told(repository, repository.sweep(sweep_id))
     return send(told, after=_bells(visit, begun))

@@ -180,6 +180,60 @@ def test_a_budget_ends_it(client: TestClient, worker: StageWorker, database: Dat
     assert advance(database, made.json()["id"]) == []
     ended = client.get(made.headers["location"]).json()
     assert (ended["status"], ended["ended_for"]) == ("completed", "budget")
+    path = made.headers["location"]
+    for body in (None, {"budget": {"seconds": 2}}):
+        refused = client.post(f"{path}/resume", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (409, "sweep_budget_spent")
+        assert "larger budget" in refused.json()["hint"]
+    wrong = client.post(f"{path}/resume", json={"budget": {"seconds": -1}})
+    assert wrong.json()["errors"][0]["pointer"] == "/budget/seconds"
+    resumed = client.post(f"{path}/resume", json={"budget": {"seconds": 31_000_000 * 10}})
+    assert resumed.status_code == 422, "no more than a year"
+    resumed = client.post(f"{path}/resume", json={"budget": {}}).json()
+    assert (resumed["status"], resumed["budget"]) == ("running", {"seconds": None})
+    assert resumed["trials"]["active"] == 1
+
+
+def test_trials_that_run_spend_the_budget_too(
+    client: TestClient, worker: StageWorker, database: Database
+) -> None:
+    made = client.post("/v1/sweeps", json=GRID | {"budget": {"seconds": 3600}, "max_parallel": 2})
+    sweep_id = made.json()["id"]
+    play(worker, 0.5)
+    worker.begin()
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE attempts SET started_at = '2020-01-01 00:00:00+00:00' WHERE ended_at IS NULL"
+        )
+    assert advance(database, sweep_id) == [], "what runs has spent it"
+    assert client.get(made.headers["location"]).json()["status"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_kept"),
+    [
+        ({}, True),
+        ({"spec": SPEC | {"teacher": {"model": "plain_cnn", "training": {"max_steps": 7}}}}, False),
+        ({"space": {"/seeds": [[0], [1]]}}, False),
+        ({"space": {"training.max_steps": [5], "/teacher/training/max_steps": [9]}}, False),
+    ],
+)
+def test_trials_share_a_teacher_unless_the_space_says_otherwise(
+    client: TestClient, changes: dict[str, Any], is_kept: bool
+) -> None:
+    sweep = GRID | changes
+    if "/teacher/training/max_steps" in sweep["space"]:
+        sweep["spec"] = SPEC | {"teacher": {"model": "plain_cnn"}}
+    plan = client.post("/v1/sweeps?dry_run=true", json=sweep)
+    assert plan.status_code == 200, plan.text
+    assert bool(plan.json()["notes"]) == is_kept
+    sweep_id = client.post("/v1/sweeps", json=sweep).json()["id"]
+    jobs = client.get(f"/v1/jobs?label=sweep={sweep_id}").json()["data"]
+    recipes = [client.get(f"/v1/jobs/{one['id']}").json()["recipe"] for one in jobs]
+    alone = client.post("/v1/jobs?dry_run=true", json=SPEC).json()["recipe"]
+    assert [one["teacher"]["training"] == alone["training"] for one in recipes] == [is_kept] * len(
+        jobs
+    )
 
 
 def test_students_within_limits_are_found_by_arithmetic(client: TestClient) -> None:

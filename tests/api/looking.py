@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from jobs.database import Database
 from jobs.repository import Repository
+from kdcore.data_report import DataReport, Duplicates, Faults, PartTold
 
 
 def npz() -> bytes:
@@ -34,3 +35,22 @@ def finish(database: Database, **told: Any) -> None:
         claimed = ledger.claim_inspection(60)
         assert claimed is not None
         ledger.answer_inspection(claimed.id, claimed.attempt, **told)
+
+
+def report_of(samples: int, classes: int = 2) -> dict[str, Any]:
+    """Return a data report of so many training samples."""
+    part = PartTold(samples=samples, labelled=samples, unlabelled=0)
+    return DataReport(
+        data="arrays",
+        kind="arrays",
+        fingerprint="ab" * 32,
+        parts={"train": part},
+        num_classes=classes,
+        classes=[],
+        imbalance=None,
+        duplicates=Duplicates(within={}, across={}, conflicting=0, groups=0, shown=[]),
+        faults=Faults(count=0, shown=[]),
+        sizes=None,
+        columns=[],
+        notes=[],
+    ).model_dump(mode="json")

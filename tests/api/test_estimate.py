@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from looking import finish, upload
+from looking import finish, report_of, upload
 from serving import SPEC
 from stage_worker import PLAN, StageWorker
 from zips import plain
 
 from jobs.database import Database
-from kdcore.data_report import DataReport, Duplicates, Faults, PartTold
 from kdcore.inspected import NetworkTold, Preflight
 from kdcore.recipe import Recipe
 
@@ -100,25 +99,6 @@ def test_no_time_is_told_where_an_epoch_has_an_unknown_length(
     assert told["steps_known"]
     assert told["seconds"]["median"] > 0
     assert told["notes"] == []
-
-
-def report_of(samples: int) -> dict[str, Any]:
-    """Return a data report of so many training samples."""
-    part = PartTold(samples=samples, labelled=samples, unlabelled=0)
-    return DataReport(
-        data="arrays",
-        kind="arrays",
-        fingerprint="ab" * 32,
-        parts={"train": part},
-        num_classes=2,
-        classes=[],
-        imbalance=None,
-        duplicates=Duplicates(within={}, across={}, conflicting=0, groups=0, shown=[]),
-        faults=Faults(count=0, shown=[]),
-        sizes=None,
-        columns=[],
-        notes=[],
-    ).model_dump(mode="json")
 
 
 def test_a_preflight_of_the_same_spec_fills_in_what_it_has_found(

@@ -66,6 +66,16 @@ def preflight_of(row: tables.Inspection | None) -> Preflight | None:
 
 def known_samples(visit: Visit, spec: JobSpec) -> int | None:
     """Return the training samples that a report of the same data, read alike, has counted."""
+    report = known_report(visit, spec)
+    return report.parts["train"].samples if report and "train" in report.parts else None
+
+
+def known_report(visit: Visit, spec: JobSpec) -> DataReport | None:
+    """Return the report of a spec's data, where somebody has asked for one that is done.
+
+    Raises:
+        PayloadProblem: the data is not there.
+    """
     data = spec.data.model_dump(mode="json")
     looked = Looked.model_validate({"data": data, "task": spec.task.model_dump(mode="json")})
     named = resolve_named(visit, references_of(looked, Looked.model_fields), looked)
@@ -74,7 +84,6 @@ def known_samples(visit: Visit, spec: JobSpec) -> int | None:
     with visit.reading() as repository:
         row = repository.known_inspection(question)
     try:
-        report = DataReport.model_validate(row.result) if row and row.result else None
+        return DataReport.model_validate(row.result) if row and row.result else None
     except ValidationError:
         return None
-    return report.parts["train"].samples if report and "train" in report.parts else None

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from doors import Doors
 from fastapi.testclient import TestClient
+from looking import finish, report_of, upload
 from stage_worker import StageWorker, verdict
+from zips import plain
 
 from jobs.database import Database
 from jobs.repository import Repository
@@ -270,7 +272,8 @@ def test_students_take_the_data_that_they_are_searched_for(
     client: TestClient, data: Any, kinds: set[str]
 ) -> None:
     onnx = {"model": {"name": "huggingface", "path": "teacher"}}
-    spec = {"teacher": onnx if "tokenizer" in data else "mlp", "data": data}
+    large = {"model": {"name": "mlp", "hidden": [4096, 4096]}}
+    spec = {"teacher": onnx if "tokenizer" in data else large, "data": data}
     search = {"spec": spec, "candidates": 40, "limits": ["parameters <= 5000000"]}
     plan = client.post("/v1/sweeps/students?dry_run=true", json=search)
     assert plan.status_code == 200, plan.text
@@ -278,6 +281,49 @@ def test_students_take_the_data_that_they_are_searched_for(
     found = {"known" if isinstance(one, str) else one["model"]["name"] for one in students}
     assert found == kinds
     assert len({str(one) for one in students}) == len(students)
+
+
+def searched(client: TestClient, spec: dict[str, Any], *limits: str) -> list[Any]:
+    """Return the students that would be tried."""
+    search = {"spec": spec, "candidates": 64, "limits": limits}
+    plan = client.post("/v1/sweeps/students?dry_run=true", json=search)
+    assert plan.status_code == 200, plan.text
+    return [one["/student"] for one in plan.json()["points"]]
+
+
+def test_no_student_is_as_large_as_its_teacher(client: TestClient) -> None:
+    def sizes(spec: dict[str, Any]) -> list[int]:
+        told = client.post("/v1/jobs/estimate", json=spec).json()["networks"]
+        return [one["parameters"] for one in told]
+
+    spec = {"teacher": "resnet20", "data": "cifar10"}
+    students = searched(client, spec)
+    assert len(students) > 3
+    for student in students:
+        teacher, its = sizes({**spec, "student": student})
+        assert its < teacher, student
+    smallest = {"teacher": {"model": {"name": "mlp", "hidden": [1]}}, "data": "digits"}
+    none = client.post("/v1/sweeps/students", json={"spec": smallest})
+    assert (none.status_code, none.json()["code"]) == (422, "no_student")
+    assert "the teacher" in none.json()["detail"]
+
+
+def test_a_report_of_the_data_tells_how_many_classes_a_student_has(
+    client: TestClient, database: Database
+) -> None:
+    photos = upload(client, "a.zip", plain(("train/a/1.png", b"1")))
+    data = {"name": "image_folder", "path": f"dataset:{photos}", "image_size": 8, "channels": 1}
+    spec = {"teacher": "wrn_28_10", "data": data}
+    before = searched(client, spec, "parameters <= 2000")
+    assert before, "of ten classes"
+    del data["path"]
+    client.post(f"/v1/datasets/{photos}/report", json={"data": data})
+    finish(database, result=report_of(5_000, classes=1_000))
+    data["path"] = f"dataset:{photos}"
+    refused = client.post(
+        "/v1/sweeps/students", json={"spec": spec, "limits": ["parameters <= 2000"]}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (422, "no_student"), "of a thousand"
 
 
 def test_a_search_whose_spec_is_none_says_what_is_wrong_with_it(client: TestClient) -> None:

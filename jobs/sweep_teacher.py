@@ -41,11 +41,13 @@ class SharedTeacher:
         training = self.training(point)
         if training is None:
             return sent
-        teacher: Any = sent["teacher"]
-        written: Any = teacher if isinstance(teacher, dict) else {"model": teacher}
-        return {**sent, "teacher": {**cast("dict[str, Any]", written), "training": training}}
+        teacher = sent["teacher"]
+        written: dict[str, Any] = {"model": teacher}
+        if isinstance(teacher, dict):
+            written = cast("dict[str, Any]", teacher)
+        return {**sent, "teacher": {**written, "training": training}}
 
-    def training(self, point: Point) -> dict[str, JsonValue] | None:
+    def training(self, point: Mapping[str, JsonValue]) -> dict[str, JsonValue] | None:
         """Return what the teacher keeps at a point; None where nothing would change it."""
         if not self._changed:
             return None

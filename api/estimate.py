@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from api.preflights import KnownPreflight
 from api.schemas import Body
+from jobs.experience import Pace
 
 
 class NetworkSize(Body):
@@ -28,19 +30,36 @@ class Seconds(Body):
     """Earlier jobs that this is taken from."""
 
 
+def seconds_of(pace: Pace, steps: int) -> Seconds:
+    """Return how long so many steps take at a pace."""
+    return Seconds(
+        lowest=steps * pace.lowest,
+        median=steps * pace.median,
+        highest=steps * pace.highest,
+        jobs=pace.jobs,
+    )
+
+
 class Estimate(Body):
-    """What a job would take, at least."""
+    """What a job would take, at least: a finished preflight of the same spec tells more of it."""
 
     object: Literal["estimate"] = "estimate"
     networks: list[NetworkSize]
     """The largest of each part of the spec."""
     steps: int
     """Optimiser steps of all trainings; of epochs of unknown length, one each."""
+    steps_known: bool
+    """False where an epoch has an unknown length: `steps` is then far too low."""
     memory_bytes: int
-    """At the largest of its trainings."""
+    """At the largest of its trainings, on its device."""
     disk_bytes: int
     """For checkpoints that are kept at a time, and for every finished network."""
+    teacher_cache_bytes: int | None
+    """For the teachers' answers; none before a preflight has found out."""
     seconds: Seconds | None
-    """Of the trainings; none where no job like it has succeeded yet."""
+    """Of the trainings; none where the steps are not known, or no job like it has succeeded yet."""
+    notes: list[str]
+    """Why something is not known, and the way to know it."""
+    preflight: KnownPreflight
     waiting: int
     """Jobs of the project that wait already."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -18,11 +18,14 @@ from api.answers import send
 from api.checks import Sent
 from api.dependencies import Visit
 from api.downloads import CAGE
+from api.estimate import Seconds, seconds_of
+from api.preflights import preflight_of
 from api.schemas import Body
 from jobs import tables
 from jobs.inspections import ENDED, Question
 from jobs.keys import Scope
 from kdcore.data_report import DataReport
+from kdcore.recipe import Recipe
 from kdcore.reporting.page import as_data_page
 
 HTML: Final = "text/html"
@@ -52,6 +55,9 @@ class Inspection(Body):
     result: dict[str, JsonValue] | None
     """What was found, once it is done: a data report, layers, or a preflight."""
     failure: InspectionFailure | None
+    seconds: Seconds | None = None
+    """Of a preflight that is done: how long its trainings would take, as those of earlier jobs with
+    the same networks, data, method and batches; none where there are none."""
     created_at: datetime
     finished_at: datetime | None
 
@@ -65,11 +71,11 @@ class ReportOptions(Sent):
     """As in a spec."""
 
 
-def inspection_of(row: tables.Inspection) -> Inspection:
+def inspection_of(row: tables.Inspection, seconds: Seconds | None = None) -> Inspection:
     """Return what is told of an inspection."""
-    return Inspection.model_validate(
-        {name: getattr(row, name) for name in Inspection.model_fields if name != "object"}
-    )
+    mine = {"object", "seconds"}
+    fields = {name: getattr(row, name) for name in Inspection.model_fields if name not in mine}
+    return Inspection.model_validate({**fields, "seconds": seconds})
 
 
 async def asked(  # noqa: PLR0913  # what one request says
@@ -141,7 +147,22 @@ async def told(
     if HTML in accept and "application/json" not in accept and _is_report(row):
         page = await run_in_threadpool(_page, row)
         return HTMLResponse(page, headers={**where, "Content-Security-Policy": CAGE})
-    return send(inspection_of(row), headers=where)
+    seconds = await run_in_threadpool(_seconds, visit, row)
+    return send(inspection_of(row, seconds), headers=where)
+
+
+def _seconds(visit: Visit, row: tables.Inspection) -> Seconds | None:
+    """Return how long the trainings of a preflight's recipe would take."""
+    found = preflight_of(row)
+    if found is None or not found.steps:
+        return None
+    try:
+        recipe = Recipe.model_validate(row.question["asked"])
+    except ValidationError:  # of an older version
+        return None
+    with visit.reading() as repository:
+        pace = repository.pace(recipe)
+    return seconds_of(pace, found.steps) if pace else None
 
 
 def _read(visit: Visit, inspection_id: str) -> tables.Inspection:

@@ -76,6 +76,7 @@ STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (brought.ContentRefused, 422),
     (sweep.SweepNotFound, 404),
     (sweep.SweepEnded, 409),
+    (sweep.BudgetSpent, 409),
     (webhook.WebhookNotFound, 404),
     (webhook.DeliveryNotFound, 404),
     (webhook.WebhookDisabled, 409),

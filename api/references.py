@@ -23,6 +23,7 @@ from jobs.spec import JobSpec
 from jobs.states import Status
 from jobs.submission import Submission
 from kdcore.hub import CONFIG, WEIGHTS
+from kdcore.recipe import Recipe
 
 _ZIP = ".zip"
 
@@ -59,11 +60,14 @@ async def resolved(visit: Visit, spec: JobSpec, recipe: Written | None = None) -
 
 def resolve(visit: Visit, spec: JobSpec) -> Resolved:
     """Look up what a spec names; see `resolved`."""
-    if needed := extras_of(spec):
+    named = Resolved(None)
+    if spec.references:
+        named = resolve_named(visit, spec.references, spec.recipe())
+    # An uploaded file's format is told by the path that it has now.
+    recipe = Recipe.model_validate_json(named.recipe) if named.recipe else spec
+    if needed := extras_of(recipe):
         require_extras(visit, needed)
-    if not spec.references:
-        return Resolved(None)
-    return resolve_named(visit, spec.references, spec.recipe())
+    return named
 
 
 def resolve_named(visit: Visit, references: Sequence[Named], document: BaseModel) -> Resolved:

@@ -19,6 +19,7 @@ from api import schemas, telling
 from api.answers import send_content
 from api.checks import fault
 from api.dependencies import Visit
+from api.preflights import KnownPreflight
 from api.problems import PayloadProblem
 from api.schemas import FieldError
 from jobs.database import Written, dump_json
@@ -43,6 +44,8 @@ class DryRun(schemas.Body):
     valid: Literal[True] = True
     spec: dict[str, JsonValue]
     recipe: dict[str, JsonValue]
+    preflight: KnownPreflight
+    """Of the same recipe: what a job would fail of once its data is read, and what it takes."""
 
 
 class Make(Protocol):

@@ -9,21 +9,26 @@ from typing import Any, Final, Literal, cast
 
 from pydantic import JsonValue
 
-from api.checks import affordable, checked
+from api.checks import Sent, affordable, checked
 from api.dependencies import Visit
 from api.problems import PayloadProblem
 from api.references import resolve
 from api.schemas import Body, FieldError
 from jobs.familiar import read_familiar
 from jobs.leaderboard import Row
-from jobs.space import MOST_ON_RUNGS, Asha, PlaceError, Point, at, pointer_of, points
+from jobs.space import MOST_ON_RUNGS, Asha, PlaceError, Point, pointer_of, points
 from jobs.spec import LOOKED_THROUGH, JobSpec
-from jobs.sweep_spec import Objective, SweepSpec
+from jobs.sweep_spec import Budget, Objective, SweepSpec
 from jobs.sweep_tables import Sweep as StoredSweep
+from jobs.sweep_teacher import SharedTeacher
 from jobs.sweeps import NewTrial
 
 LABEL: Final = "sweep"
 """The label by which a sweep's jobs are found."""
+_KEPT: Final = (
+    "every trial trains its teacher as the spec says without the space, so that all share its kept "
+    "answers; name /teacher/training in the space, or in the spec, to have it otherwise"
+)
 SweepStatus = Literal["running", "completed", "cancelled"]
 
 
@@ -108,6 +113,16 @@ class SweepPlan(Body):
     """Values of asha's resource."""
     steps: int
     """Optimiser steps, if every point came to the last rung."""
+    notes: list[str]
+    """What trials have alike that is not written in the spec."""
+
+
+class Resume(Sent):
+    """What a sweep goes on with."""
+
+    budget: Budget | None = None
+    """In the place of its own: what is spent counts, so it has to be larger than that. Without
+    `seconds` there is none any more."""
 
 
 def sweep_of(row: StoredSweep, standing: Mapping[str, int]) -> Sweep:
@@ -173,8 +188,9 @@ def planned(visit: Visit, sweep_id: str, body: SweepSpec) -> list[NewTrial]:
             f"found {len(found)} points on {len(rungs)} rungs; expected at most {MOST_ON_RUNGS:,}"
         )
         raise _fault("/strategy", "too_many_trials", f"{message} together, and not {trials:,}")
+    teacher = SharedTeacher(body)
     return [
-        _trial(visit, sweep_id, body, number, rung, point | more)
+        _trial(visit, sweep_id, body, number, rung, point | more, teacher)
         for number, point in enumerate(found)
         for rung, more in enumerate(rungs)
     ]
@@ -185,10 +201,12 @@ def plan_of(body: SweepSpec, trials: Sequence[NewTrial]) -> SweepPlan:
     asha = body.strategy if isinstance(body.strategy, Asha) else None
     own = [one for one in trials if one.rung == 0]
     resource = pointer_of(asha.resource) if asha else ""
+    teacher = SharedTeacher(body)
     return SweepPlan(
         points=[{k: v for k, v in one.point.items() if k != resource} for one in own],
         rungs=asha.rungs() if asha else [],
         steps=sum(JobSpec.model_validate(one.sent).extent.steps for one in trials),
+        notes=[_KEPT] if any(teacher.training(one.point) for one in trials) else [],
     )
 
 
@@ -202,10 +220,16 @@ def _rungs(body: SweepSpec) -> Iterator[Point]:
 
 
 def _trial(  # noqa: PLR0913, PLR0917  # all that makes one
-    visit: Visit, sweep_id: str, body: SweepSpec, number: int, rung: int, point: Point
+    visit: Visit,
+    sweep_id: str,
+    body: SweepSpec,
+    number: int,
+    rung: int,
+    point: Point,
+    teacher: SharedTeacher,
 ) -> NewTrial:
     try:
-        sent = at(body.spec, point)
+        sent = teacher.at(point)
         labels = cast("Mapping[str, JsonValue]", sent.get("labels") or {})
         sent["labels"] = {**labels, LABEL: sweep_id}
         if body.name:

@@ -29,6 +29,7 @@ from stand.whole import PAIRS, recipe_of, write_teacher
 from torch import Tensor
 
 from kdcore.dataset import Augmentation
+from kdcore.keeping import wanted
 from kdcore.network import measured
 from kdcore.path import TEACHER
 from kdcore.run import prepare_run
@@ -139,7 +140,8 @@ def measure_asking(root: Path, pairs: Sequence[str], samples: int, repeats: int)
         shapes = measured(frozen.model, run.corpus.input_shape, run.corpus.num_classes)
         precision = run.precision(frozen.model, LOOKED_UP, "answer")
         for title, taps in (("logits", set[str]()), ("logits and pooled features", {"pool"})):
-            (sheets,) = run.archive.wanted(taps, shapes, how, precision)
+            caching = run.recipe.teacher_cache
+            (sheets,) = wanted(run.corpus, caching, taps, shapes, how, precision)
             ask = run.archive.asker(frozen, sheets, how)
             ask(torch.arange(BATCH))
             batches = [torch.arange(at, at + BATCH) for at in range(0, samples, BATCH)]

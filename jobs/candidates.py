@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final
 
 from pydantic import Field, JsonValue, ValidationError
 
 from jobs.spec import JobSpec
 from jobs.sweep_spec import Budget, Limits, Name, Objectives, Parallel
+from kdcore.data_report import DataReport
 from kdcore.datasets.text import Text
 from kdcore.entry import Record
 from kdcore.errors import RecipeError
+from kdcore.extent import Form
 from kdcore.gate import Gate
 from kdcore.models import MODELS
 from kdcore.reading.image_set import ImageSet
@@ -55,7 +58,11 @@ class NoStudentError(ValueError):
     """Nothing that is known fits."""
 
 
-def as_sweep(search: StudentSearch) -> dict[str, Any]:
+ReportOf = Callable[[JobSpec], DataReport | None]
+"""Returns what was found out of a spec's data, where somebody has asked."""
+
+
+def as_sweep(search: StudentSearch, report_of: ReportOf) -> dict[str, Any]:
     """Return the sweep that a search is.
 
     Raises:
@@ -65,11 +72,12 @@ def as_sweep(search: StudentSearch) -> dict[str, Any]:
         raise NoStudentError("found a student; expected none, since it is what is searched for")
     seen = _seen(search.spec)
     # A spec that is none anyway: the plan of the sweep says what is wrong.
-    students: list[Written] = ["mlp"] if seen is None else _students(seen, search)
+    students: list[Written] = ["mlp"] if seen is None else _students(seen, search, report_of(seen))
     if not students:
         raise NoStudentError(
-            "found no known network that takes such data within the limits; expected wider limits, "
-            "or a sweep over /student with networks of yours"
+            "found no known network that takes such data within the limits and has fewer "
+            "parameters than the teacher; expected wider limits, or a sweep over /student with "
+            "networks of yours"
         )
     objectives = [one.model_dump() for one in search.objectives]
     metric = seen.task.metric if seen else "accuracy"
@@ -91,13 +99,16 @@ def _seen(base: dict[str, JsonValue]) -> JobSpec | None:
     return None
 
 
-def _students(seen: JobSpec, search: StudentSearch) -> list[Written]:
+def _students(seen: JobSpec, search: StudentSearch, report: DataReport | None) -> list[Written]:
     """Return networks within the limits, in even steps from the smallest to the largest."""
     gates = [Gate.parse(line) for line in search.limits]
+    form = _form(seen, report)
+    most = _parameters_of_teacher(seen, form)
     fitting = [
         (told["parameters"], student)
-        for student, told in _known(seen)
-        if all(gate.passes(told[gate.metric]) for gate in gates if gate.metric in told)
+        for student, told in _known(seen, form)
+        if told["parameters"] < most
+        and all(gate.passes(told[gate.metric]) for gate in gates if gate.metric in told)
     ]
     fitting.sort(key=lambda one: one[0])
     last, steps = len(fitting) - 1, max(search.candidates - 1, 1)
@@ -105,15 +116,38 @@ def _students(seen: JobSpec, search: StudentSearch) -> list[Written]:
     return [fitting[place][1] for place in sorted(places)]
 
 
-def _known(seen: JobSpec) -> Iterator[tuple[Written, dict[str, float]]]:
+def _form(seen: JobSpec, report: DataReport | None) -> Form:
+    """Return the shape of a sample and the classes: known, found out, or else assumed."""
+    if form := seen.data.form():
+        return form
+    if report is None:
+        return _shape(seen), _CLASSES
+    shape = _shape(seen)
+    if report.columns:
+        # A number for each column of numbers, one for each text of the others.
+        shape = (sum(1 if one.kind == "number" else one.distinct for one in report.columns),)
+    return shape, report.num_classes or _CLASSES
+
+
+def _parameters_of_teacher(seen: JobSpec, form: Form) -> float:
+    """Return what every student is to be smaller than; infinity where nobody knows yet."""
+    model, (shape, classes) = seen.teacher.model, form
+    if model.foreign or isinstance(seen.data, Text):
+        return math.inf
+    try:
+        return model.parameters(shape, seen.task.outputs(classes)) or math.inf
+    except RecipeError:
+        return math.inf  # the plan of the sweep says what is wrong
+
+
+def _known(seen: JobSpec, form: Form) -> Iterator[tuple[Written, dict[str, float]]]:
     """Yield networks that take the data, each with what arithmetic tells of it."""
-    form = seen.data.form()
-    if isinstance(seen.data, Text) or (form and isinstance(form[0], Ids)):
+    shape, classes = form
+    if isinstance(seen.data, Text) or isinstance(shape, Ids):
         for layers, hidden in _ENCODERS:
             # Of its layers alone; how many ids there are is told by a tokenizer.
             yield _encoder(layers, hidden), {"parameters": 12 * layers * hidden**2}
         return
-    shape, classes = form or (_shape(seen), _CLASSES)
     known: list[Written] = [{"model": {"name": "mlp", "hidden": [width]}} for width in _WIDTHS]
     if len(shape) == _IMAGE_DIMENSIONS:
         known += [label for entry in MODELS.values() for label in entry.known]

@@ -12,6 +12,7 @@ from jobs.states import Status
 from jobs.tables import Event, Job
 from kdcore.recipe import Recipe
 
+_COUNTS = frozenset({"labelled", "unlabelled", "validation_size"})
 LOOK = 50
 """Newest jobs of the same pair that are looked at; `Listing` bounds the search for them."""
 
@@ -62,11 +63,18 @@ def _likeness(recipe: dict[str, Any]) -> object:
     """Return what makes the steps of two jobs comparable."""
     method: dict[str, Any] = recipe["method"] or {}
     training = recipe["training"]
+    # Images have the size that the recipe says, whichever file they are in; of other data the file
+    # alone says what a sample is. How many samples there are does not make a step longer.
+    data = {name: value for name, value in recipe["data"].items() if name not in _COUNTS}
+    if data.get("image_size") is not None:
+        data.pop("path", None)
     return (
         recipe["teacher"]["model"],
         recipe["student"]["model"],
-        recipe["data"]["name"],
+        data,
+        recipe.get("task"),
         method.get("name"),
+        [objective["name"] for objective in recipe["objectives"]],
         training["per_device_train_batch_size"],
         recipe["runtime"],
     )

@@ -8,7 +8,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,10 +25,11 @@ from jobs.space import Asha
 from jobs.spec import JobSpec
 from jobs.states import TERMINAL, Status
 from jobs.submission import Submission, digest_of
+from jobs.sweep_budget import body_to_go_on, is_spent
 from jobs.sweep_errors import SweepEnded, SweepNotFound
-from jobs.sweep_spec import SweepSpec
+from jobs.sweep_spec import Budget, SweepSpec
 from jobs.sweep_tables import Sweep, Trial
-from jobs.tables import Attempt, Job
+from jobs.tables import Job
 from jobs.verbs import CancelMode, Verbs
 
 
@@ -177,10 +177,11 @@ class Sweeps(Verbs):
             for number, rung in promoted(self.tried(sweep_id), body, body.strategy.eta):
                 self._note(sweep_id, number, rung, state="pending")
         active = self.standing([sweep_id])[sweep_id]["active"]
-        is_spent = self._is_spent(sweep_id, body)
-        begun = [] if is_spent else self._begin_trials(sweep, body.max_parallel - active)
-        if not active and not begun and (is_spent or not self._pending(sweep_id, 1)):
-            self._end(sweep_id, "completed", "budget" if is_spent else "done")
+        spent = is_spent(self._session, sweep_id, body.budget)
+        begun = [] if spent else self._begin_trials(sweep, body.max_parallel - active)
+        waits = bool(self._pending(sweep_id, 1))
+        if not active and not begun and (spent or not waits):
+            self._end(sweep_id, "completed", "budget" if waits else "done")
         return begun
 
     def cancel_sweep(self, sweep_id: str, mode: CancelMode = "graceful") -> Sweep:
@@ -200,19 +201,20 @@ class Sweeps(Verbs):
             self._end(sweep_id, "cancelled", "cancelled")
         return self.sweep(sweep_id)
 
-    def resume_sweep(self, sweep_id: str) -> Sweep:
-        """Go on with a cancelled sweep: trials whose jobs were cancelled are begun anew.
+    def resume_sweep(self, sweep_id: str, budget: Budget | None = None) -> Sweep:
+        """Go on with a sweep that was cancelled, or that its budget has ended.
+
+        Trials whose jobs were cancelled are begun anew. `budget` takes the place of its own.
 
         Raises:
             SweepEnded: it has come to its end.
+            BudgetSpent: so much is spent already.
         """
-        sweep = self._locked_sweep(sweep_id)
-        if sweep.status == "completed":
-            raise SweepEnded(sweep_id)
+        body = body_to_go_on(self._session, self._locked_sweep(sweep_id), budget)
         for one in self.tried(sweep_id):
             if one.status in {Status.CANCELLED, Status.CANCELLING}:
                 self._note(sweep_id, one.number, one.rung, state="pending", job_id=None)
-        values = {"status": "running", "ended_at": None, "ended_for": None}
+        values = {"status": "running", "ended_at": None, "ended_for": None, "body": body}
         self._session.execute(update(Sweep).where(Sweep.id == sweep_id).values(**values))
         return self.sweep(sweep_id)
 
@@ -251,17 +253,6 @@ class Sweeps(Verbs):
         one = (Trial.sweep_id == sweep_id, Trial.number == number, Trial.rung == rung)
         self._session.execute(update(Trial).where(*one).values(**values))
 
-    def _is_spent(self, sweep_id: str, body: SweepSpec) -> bool:
-        if body.budget.seconds is None:
-            return False
-        ran = self._session.execute(
-            select(Attempt.started_at, Attempt.ended_at)
-            .join(Trial, Trial.job_id == Attempt.job_id)
-            .where(Trial.sweep_id == sweep_id, Attempt.ended_at.is_not(None))
-        )
-        seconds = sum(_seconds(begun, ended) for begun, ended in ran if ended)
-        return seconds >= body.budget.seconds
-
     def _end(self, sweep_id: str, status: str, ended_for: str) -> None:
         values = {"status": status, "ended_at": clock(), "ended_for": ended_for}
         self._session.execute(update(Sweep).where(Sweep.id == sweep_id).values(**values))
@@ -293,7 +284,3 @@ def _submission(sweep: Sweep, trial: Trial) -> Submission:
         inputs=tuple(needs.get("inputs", ())),
         files=tuple((job, name) for job, name in needs.get("files", ())),
     )
-
-
-def _seconds(begun: datetime, ended: datetime) -> float:
-    return max((ended - begun).total_seconds(), 0.0)

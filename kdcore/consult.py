@@ -16,6 +16,7 @@ from typing import Final
 
 from kdcore.arithmetic import Precision
 from kdcore.events import AnswersReady, Event, PhaseStarted, Warned
+from kdcore.keeping import is_earned_back, wanted, why_live
 from kdcore.lesson import Lesson
 from kdcore.plan import Stage
 from kdcore.run import Run
@@ -73,7 +74,8 @@ class _Question:
 
     def settle(self, held: ExitStack) -> Generator[Event, None, Answering]:
         """Decide, and note it; return who answers."""
-        if reason := self._cannot_be_kept():
+        caching = self.run.recipe.teacher_cache
+        if reason := why_live(caching, self.lesson, self.taps):
             yield self._live(reason)
             return self.live
         with ExitStack() as reading:
@@ -120,7 +122,8 @@ class _Question:
         missing = scribe.missing(views)
         yield from archive.damage()
         if missing:
-            if before is None and not self._earned_back(views):
+            caching = run.recipe.teacher_cache
+            if before is None and not is_earned_back(caching, run.plan, self.name, views):
                 return None, "not_worth_it"
             yield PhaseStarted(phase="caching_teacher")
             reason = yield from scribe.write(views)
@@ -142,35 +145,14 @@ class _Question:
             hint=hint,
         )
 
-    def _cannot_be_kept(self) -> str | None:
-        how, caching = self.lesson.augmentation, self.run.recipe.teacher_cache
-        if caching.use == "never":
-            return "off"
-        if how.changes and how.views == "fresh":
-            return "fresh_views"
-        if how.mixes and self.lesson.partners is not None:
-            return "own_partners"
-        if self.taps and not caching.features:
-            return "features_off"
-        return None
-
     def _views(self) -> list[list[SheetAbout]]:
-        return self.run.archive.wanted(
-            self.taps, self.live.shapes, self.lesson.augmentation, self._precision()
-        )
+        run, how = self.run, self.lesson.augmentation
+        caching = run.recipe.teacher_cache
+        return wanted(run.corpus, caching, self.taps, self.live.shapes, how, self._precision())
 
     def _precision(self) -> Precision:
         batch = self.stage.training.per_device_train_batch_size
         return self.run.precision(self.run.models[self.name], batch, "answer")
-
-    def _earned_back(self, views: Views) -> bool:
-        """Return whether the run asks for at least as many answers as there are to be written."""
-        if self.run.recipe.teacher_cache.use == "always":
-            return True
-        asked = sum(
-            stage.answers_asked for stage in self.run.plan if self.name in stage.link.taught_by
-        )
-        return answers_of(views) <= asked
 
     def _live(self, reason: str) -> AnswersReady:
         return AnswersReady(

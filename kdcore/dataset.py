@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Discriminator, Field, JsonValue, Tag
 
@@ -70,6 +70,10 @@ class Augmentation(Record):
         return self.model_dump(mode="json", exclude=unread)
 
 
+PARQUET: Final = ".parquet"
+"""How the name of a file ends that is one."""
+
+
 class Dataset(Entry):
     """One source of data."""
 
@@ -88,6 +92,12 @@ class Dataset(Entry):
     def form(self) -> tuple[tuple[int, ...], int] | None:
         """Return the shape of a sample and the number of classes, if known before reading."""
         return None
+
+    def extras(self) -> frozenset[str]:
+        """Return what must be installed: a file of Parquet needs its reader."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        is_parquet = any(str(value).lower().endswith(PARQUET) for value in values)
+        return super().extras() | ({"data"} if is_parquet else set[str]())
 
     def train_samples(self) -> int | None:
         """Return the training samples, those for validation among them, if known before reading."""

@@ -49,6 +49,10 @@ class Entry(Record):
         """Return whether the entry has a meaning in a task: in every one, unless it says others."""
         return cls.tasks is None or task in cls.tasks
 
+    def extras(self) -> frozenset[str]:
+        """Return all that must be installed for it as it is set."""
+        return frozenset({self.extra} if self.extra else ())
+
 
 E = TypeVar("E", bound=Entry)
 

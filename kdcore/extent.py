@@ -39,6 +39,8 @@ class Extent:
     """At the largest of its trainings."""
     disk_bytes: int
     """For the checkpoints that are kept at a time, and for every finished network."""
+    is_counted: bool
+    """Whether `steps` is their number; where epochs have an unknown length it is far too low."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,11 @@ class Work:
         return self.training.total_steps(steps_per_epoch(self.samples or 1, self.batch))
 
     @property
+    def is_counted(self) -> bool:
+        """Whether `steps` is their number, and not the least that it can be."""
+        return self.samples is not None or self.training.max_steps is not None
+
+    @property
     def copies(self) -> int:
         """Numbers that the training keeps of each parameter: itself, the optimiser's, averages."""
         training = self.training
@@ -69,10 +76,10 @@ class Work:
         return 1 + slots + (training.ema_decay is not None)
 
 
-def trainings(recipe: Recipe) -> Iterator[Work]:
-    """List what is trained."""
+def trainings(recipe: Recipe, samples: int | None = None) -> Iterator[Work]:
+    """List what is trained; `samples` is as of `extent_of`."""
     seeds, processes = len(recipe.seeds), recipe.runtime.processes
-    everything = recipe.data.train_samples()
+    everything = recipe.data.train_samples() or samples
     if everything is not None:
         everything = max(everything - recipe.data.validation_size, 1)
     seen = everything if recipe.data.unlabelled else recipe.data.labelled or everything
@@ -99,16 +106,22 @@ def trainings(recipe: Recipe) -> Iterator[Work]:
         yield work(pointer, model, leg.training, seeds, everything if tutor else seen)
 
 
-def extent_of(recipe: Recipe) -> Extent:
-    """Add up what the trainings of a recipe take."""
+def extent_of(recipe: Recipe, samples: int | None = None) -> Extent:
+    """Add up what the trainings of a recipe take.
+
+    `samples` are the training samples, with those for validation, where data was read to count
+    them.
+    """
     form = recipe.form()
     teacher = _parameters(recipe.teacher.model, form)
     parameters = {"/teacher/model": teacher}
     steps = memory = checkpoints = networks = 0
-    for work in trainings(recipe):
+    is_counted = True
+    for work in trainings(recipe, samples):
         size = _parameters(work.model, form)
         parameters[work.pointer] = max(size, parameters.get(work.pointer, 0))
         steps += work.times * work.steps
+        is_counted &= work.is_counted or not work.times
         networks += (work.times + work.anchors) * size
         # Of what a step computes, the stages' outputs are kept until the gradient has passed.
         step = min(work.batch, work.samples or work.batch) * _outputs(work.model, form)
@@ -117,7 +130,7 @@ def extent_of(recipe: Recipe) -> Extent:
         saves = min((work.steps - 1) // work.training.save_steps, work.training.save_total_limit)
         checkpoints = max(checkpoints, saves * (work.copies + best) * size)
     disk = checkpoints + networks
-    return Extent(tuple(parameters.items()), steps, _BYTES * memory, _BYTES * disk)
+    return Extent(tuple(parameters.items()), steps, _BYTES * memory, _BYTES * disk, is_counted)
 
 
 def _parameters(model: Model, form: Form | None) -> int:

@@ -80,4 +80,14 @@ class Preflight(_Record):
     """Of that step, by stage."""
     peak_memory_bytes: int
     """The most that the process which tried it out had in memory, with the libraries and data."""
+    device_memory_bytes: int | None = None
+    """What the largest training needs on its device, in float32: the data, weights, gradients, the
+    optimiser's state, averages, teachers, and what a step keeps of its batch; without libraries,
+    and what kernels need for a moment. None where a training could not be tried."""
+    disk_bytes: int | None = None
+    """For the checkpoints that are kept at a time, and for every finished network; else as above.
+    """
+    teacher_cache_bytes: int | None = None
+    """For the teachers' answers, where none of them is kept yet; 0 where they are asked in every
+    step. None as above."""
     warnings: list[str]

@@ -23,6 +23,7 @@ from torch import nn
 
 from kdcore.arithmetic import laid_out
 from kdcore.corpus import Corpus, load_corpus
+from kdcore.costs import Costs
 from kdcore.errors import KdcoreError, RecipeError
 from kdcore.evaluate import count_flops, count_parameters
 from kdcore.inspected import FitProblem, NetworkTold, Preflight
@@ -36,7 +37,7 @@ from kdcore.plan import Stage, training_set
 from kdcore.recipe import Recipe
 from kdcore.run import checked_plan, given_teacher
 from kdcore.sides import located
-from kdcore.stage import first_step
+from kdcore.stage import FirstStep, first_step
 from kdcore.teacher_cache.answers import Live
 from kdcore.tokens import blank
 
@@ -57,6 +58,7 @@ def look(recipe: Recipe, inputs: Path) -> Preflight:
     found = _Findings()
     if corpus := found.of("/data", lambda: load_corpus(recipe.data, inputs, _CPU, recipe.task)):
         _look_with(recipe, inputs, corpus, found)
+    costs = found.costs
     return Preflight(
         compatible=not found.problems,
         problems=found.problems,
@@ -69,6 +71,9 @@ def look(recipe: Recipe, inputs: Path) -> Preflight:
         step_seconds=found.seconds,
         loss=found.losses,
         peak_memory_bytes=peak_memory(_CPU),
+        device_memory_bytes=costs.memory_bytes if costs else None,
+        disk_bytes=costs.run_bytes if costs else None,
+        teacher_cache_bytes=costs.teacher_cache_bytes if costs else None,
         warnings=[one.message for one in corpus.warnings] if corpus else [],
     )
 
@@ -82,6 +87,8 @@ class _Findings:
     steps: int = 0
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     losses: dict[str, float] = field(default_factory=dict[str, float])
+    costs: Costs | None = None
+    """None where no training was tried."""
 
     def of(self, pointer: str, work: Callable[[], Any]) -> Any:
         """Return what some work gives; None where it is refused, which is noted.
@@ -123,10 +130,12 @@ def _look_with(recipe: Recipe, inputs: Path, corpus: Corpus, found: _Findings) -
     pupils = _Pupils(
         {stage.name: stage.model for stage in plan} | {TEACHER: models["teacher"]}, corpus, known
     )
-    seed = recipe.seeds[0]
+    seed, costs = recipe.seeds[0], Costs(recipe, corpus, plan)
     for stage in plan:
         if stage.seed == seed and stage.role not in _CONTROLS:
-            _try(recipe, stage, pupils, found)
+            _try(recipe, stage, pupils, found, costs)
+    # Where one of them failed, nobody knows what all of them take.
+    found.costs = None if found.problems else costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +157,12 @@ class _Pupils:
         return laid_out(self.known[name].eval().requires_grad_(requires_grad=False))
 
 
-def _try(recipe: Recipe, stage: Stage, pupils: _Pupils, found: _Findings) -> None:
+def _try(recipe: Recipe, stage: Stage, pupils: _Pupils, found: _Findings, costs: Costs) -> None:
     """Take a training's first step, and note what it says."""
     began = time.perf_counter()
     place = "/teacher" if stage.role == "teacher" else "/objectives"
     try:
-        loss = found.of(place, lambda: first_step(stage, _lesson(recipe, stage, pupils), _CPU))
+        first = found.of(place, lambda: _first(recipe, stage, pupils, costs))
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         if "DefaultCPUAllocator" in str(error):
             raise
@@ -165,8 +174,9 @@ def _try(recipe: Recipe, stage: Stage, pupils: _Pupils, found: _Findings) -> Non
             "change the networks, the objectives or the data until it works",
         )
         return
-    if loss is None:
+    if first is None:
         return
+    loss = first.loss
     found.seconds[stage.name] = time.perf_counter() - began
     if not math.isfinite(loss):
         found.note(
@@ -177,6 +187,13 @@ def _try(recipe: Recipe, stage: Stage, pupils: _Pupils, found: _Findings) -> Non
         )
         return
     found.losses[stage.name] = loss
+
+
+def _first(recipe: Recipe, stage: Stage, pupils: _Pupils, costs: Costs) -> FirstStep:
+    lesson = _lesson(recipe, stage, pupils)
+    first = first_step(stage, lesson, _CPU)
+    costs.add(stage, lesson, first)
+    return first
 
 
 def _lesson(recipe: Recipe, stage: Stage, pupils: _Pupils) -> Lesson:

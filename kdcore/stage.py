@@ -25,6 +25,7 @@ from kdcore.curves import Curves
 from kdcore.evaluate import count_parameters, score
 from kdcore.events import Checkpointed, Event, StageEvaluated, StageProgress, StageStarted
 from kdcore.files import write_file
+from kdcore.held import ForGradient, bytes_in
 from kdcore.lesson import Lesson, draw
 from kdcore.memory import peak_memory
 from kdcore.network import build, weights_bytes
@@ -177,14 +178,30 @@ def train(stage: Stage, lesson: Lesson, bench: Bench) -> Generator[Event, None, 
     return Trained(run.outcome.eval(), run.best[1] if run.best else None)
 
 
-def first_step(stage: Stage, lesson: Lesson, device: torch.device) -> float:
-    """Take the first step of a training, keep nothing of it, and return its loss.
+@dataclass(frozen=True, slots=True)
+class FirstStep:
+    """What the first step of a training showed, of its own network alone."""
+
+    loss: float
+    weights_bytes: int
+    state_bytes: int
+    """Of a checkpoint."""
+    memory_bytes: int
+    """Of the state, the gradients, and what the step kept for them."""
+
+
+def first_step(stage: Stage, lesson: Lesson, device: torch.device) -> FirstStep:
+    """Take the first step of a training, and keep nothing of it.
 
     Raises:
         RecipeError: an objective reads a layer that a network does not have.
     """
-    _, loss, _ = _step(_Training(stage, lesson, device, ALONE), stage, lesson)
-    return float(loss)
+    run = _Training(stage, lesson, device, ALONE)
+    with ForGradient() as kept:
+        _, loss, _ = _step(run, stage, lesson)
+    weights, state = bytes_in(run.network.state_dict()), bytes_in(run.state())
+    gradients = bytes_in(run.parameters)
+    return FirstStep(float(loss), weights, state, state + gradients + kept.bytes)
 
 
 def _save(run: _Training, stage: Stage, bench: Bench) -> None:

@@ -66,7 +66,7 @@ def cancel(visit: Ledger, sweep_id: _Id) -> Response:
 @router.post("/sweeps/{sweep_id}/resume")
 def resume(visit: Ledger, sweep_id: _Id) -> Response:
     """Go on with a cancelled sweep from the page's button, and show it again."""
-    bells = resume_sweep(visit, sweep_id).background
+    bells = resume_sweep(visit, sweep_id, Body(b"", "")).background
     return RedirectResponse(f"/sweeps/{sweep_id}", 303, background=bells)
 
 

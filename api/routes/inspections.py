@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request
@@ -15,12 +14,12 @@ from api.dependencies import Ledger, SentBody, Visit
 from api.examples import SUBMIT_BODY
 from api.inspections import HTML, Again, Inspection, ReportOptions, Wait, asked, told
 from api.looking import layers_question, report_question
+from api.preflights import preflight_question
 from api.references import resolved
 from api.specs import spec_of
 from jobs import tables
 from jobs.ids import INSPECTION_ID
 from jobs.input_errors import InspectionNotFound
-from jobs.inspections import Question
 
 router = APIRouter(prefix="/v1", tags=["inspections"])
 
@@ -112,15 +111,13 @@ async def preflight_job(
     """Try a spec out on its own data, and queue no job.
 
     A worker reads the data, builds the networks, and takes one step of each training on the CPU.
-    The `result` says whether they are `compatible`, and of each problem where it is in the spec. A
+    The `result` says whether they are `compatible`, and of each problem where it is in the spec;
+    what it takes on the disk and on the device; `seconds` is the time that jobs like it took. A
     spec that would be refused is refused here, with the same words.
     """
     read = await spec_of(visit, body)
     named = await resolved(visit, read.spec)
-    text = named.recipe or read.spec.recipe().model_dump_json()
-    # Neither of them changes what is found.
-    recipe = {**json.loads(text), "name": None, "lock": None}
-    question = Question("preflight", recipe, named.inputs, named.files)
+    question = preflight_question(read.spec, named)
     return await asked(request, visit, question, "spec", wait=wait, again=again)
 
 

@@ -21,12 +21,14 @@ from api.dependencies import JobId, Ledger, SentBody, Visit
 from api.downloads import matches
 from api.examples import SUBMIT_BODY
 from api.pagination import decode, encode
-from api.references import resolved
+from api.preflights import KnownPreflight, known_preflight, preflight_question
+from api.references import Resolved, resolved
 from api.schemas import Job, JobStatus, JobSummary, ListBody
 from api.specs import spec_of
 from api.submitting import DryRun, IdempotencyKey, created, store_once
 from jobs.errors import JobNotFound
 from jobs.ids import JOB_ID
+from jobs.spec import JobSpec
 from jobs.states import Status
 from jobs.submission import Submission
 
@@ -64,7 +66,13 @@ async def submit_job(
     spec, sent, _ = await spec_of(visit, body)
     named = await resolved(visit, spec)
     recipe = json.loads(named.recipe) if named.recipe else spec.recipe().model_dump(mode="json")
-    return send(DryRun(spec=sent, recipe=recipe))
+    preflight = await run_in_threadpool(_preflight, visit, spec, named)
+    return send(DryRun(spec=sent, recipe=recipe, preflight=preflight))
+
+
+def _preflight(visit: Visit, spec: JobSpec, named: Resolved) -> KnownPreflight:
+    with visit.reading() as repository:
+        return known_preflight(repository.known_inspection(preflight_question(spec, named)))
 
 
 async def submit(

@@ -12,7 +12,7 @@ from api.answers import problems, send, unless_known
 from api.dependencies import JobId, Ledger, Visit
 from api.downloads import CAGE
 from api.problems import Problem
-from api.reporting import Report
+from api.reporting import Report, report_of
 from jobs.errors import ArtifactNotFound, ArtifactsPurged
 from kdcore.reporting.record import Report as Told
 
@@ -44,20 +44,7 @@ def get_report(request: Request, visit: Ledger, job_id: JobId) -> Response:
         files = [views.artifact(row) for row in repository.artifacts(job_id)]
     if told.verdict is None:
         raise _none_yet(job_id, told.status)
-    details = details_of(visit, job_id)
-    body = Report(
-        job=told.id,
-        name=told.name,
-        status=told.status,
-        verdict=told.verdict,
-        gates_passed=told.gates_passed,
-        quality=details.quality if details else None,
-        data_quality=details.data_quality if details else None,
-        stages=details.stages if details else [],
-        versions=details.versions if details else {},
-        digests=details.digests if details else {},
-        artifacts=files,
-    )
+    body = report_of(told, told.verdict, details_of(visit, job_id), files)
     return unless_known(send(body, headers={"Vary": "Accept"}), request.headers)
 
 

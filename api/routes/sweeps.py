@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -17,17 +18,20 @@ from api.cancel import Cancel
 from api.checks import body_schema, checked
 from api.dependencies import Ledger, SentBody, Visit
 from api.pagination import decode, encode
+from api.preflights import known_report
 from api.problems import PayloadProblem
 from api.schemas import FieldError, ListBody
 from api.submitting import IdempotencyKey, created, reused, usable_key
-from api.sweeps import Leaderboard, Sweep, SweepPlan, place_of, plan_of, planned, sweep_of
+from api.sweeps import Leaderboard, Resume, Sweep, SweepPlan, place_of, plan_of, planned, sweep_of
 from jobs.candidates import NoStudentError, StudentSearch, as_sweep
 from jobs.ids import SWEEP_ID
 from jobs.repository import Repository
+from jobs.spec import JobSpec
 from jobs.sweep_errors import SweepNotFound
 from jobs.sweep_spec import SweepSpec
 from jobs.sweep_tables import Sweep as StoredSweep
 from jobs.sweeps import NewSweep, new_sweep_id
+from kdcore.data_report import DataReport
 
 router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"])
 
@@ -78,7 +82,7 @@ async def find_student(
     """Try students of many sizes within limits, and rank them: a sweep over `/student`."""
     search = checked(StudentSearch, body.document())
     try:
-        document = await run_in_threadpool(as_sweep, search)
+        document = await run_in_threadpool(as_sweep, search, partial(_report, visit))
     except NoStudentError as error:
         message = str(error)
         raise PayloadProblem(
@@ -150,16 +154,30 @@ def cancel_sweep(visit: Ledger, sweep_id: _Id, body: SentBody) -> Response:
     "/{sweep_id}/resume",
     operation_id="resume_sweep",
     response_model=Sweep,
-    responses=problems(404, 409),
+    openapi_extra={"requestBody": body_schema(Resume)},
+    responses=problems(404, 409, 415, 422),
 )
-def resume_sweep(visit: Ledger, sweep_id: _Id) -> Response:
-    """Go on with a cancelled sweep: what has ended stays, what was cancelled begins anew."""
-    with visit.writing("sweep.resume", sweep_id) as repository:
+def resume_sweep(visit: Ledger, sweep_id: _Id, body: SentBody) -> Response:
+    """Go on with a sweep that was cancelled, or that its budget has ended.
+
+    What has ended stays, what was cancelled begins anew. One that has spent its budget needs a
+    larger one.
+    """
+    wanted = checked(Resume, body.document() if body.content else {})
+    told = wanted.model_dump(mode="json", exclude_none=True)
+    with visit.writing("sweep.resume", sweep_id, told) as repository:
         found(repository, sweep_id)
-        repository.resume_sweep(sweep_id)
+        repository.resume_sweep(sweep_id, wanted.budget)
         begun = repository.advance_sweep(sweep_id)
         told = _told(repository, repository.sweep(sweep_id))
     return send(told, after=_bells(visit, begun))
+
+
+def _report(visit: Visit, spec: JobSpec) -> DataReport | None:
+    try:
+        return known_report(visit, spec)
+    except PayloadProblem:
+        return None  # the plan of the sweep says what is wrong, and where in its body
 
 
 def _made(visit: Visit, document: object, key: str | None, *, dry_run: bool) -> Response:

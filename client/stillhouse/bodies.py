@@ -185,6 +185,15 @@ class Validation(TypedDict):
     valid: bool
     spec: dict[str, Any]
     recipe: dict[str, Any]
+    preflight: KnownPreflight
+
+
+class KnownPreflight(TypedDict):
+    """What is known of a preflight of the same recipe."""
+
+    state: Literal["unasked", "queued", "running", "done", "failed"]
+    url: str
+    compatible: bool | None
 
 
 class Estimate(TypedDict):
@@ -192,9 +201,13 @@ class Estimate(TypedDict):
 
     networks: list[dict[str, Any]]
     steps: int
+    steps_known: bool
     memory_bytes: int
     disk_bytes: int
+    teacher_cache_bytes: int | None
     seconds: dict[str, float] | None
+    notes: list[str]
+    preflight: KnownPreflight
     waiting: int
 
 

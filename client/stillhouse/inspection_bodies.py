@@ -22,5 +22,7 @@ class Inspection(TypedDict):
     result: dict[str, Any] | None
     """What was found, once it is done."""
     failure: InspectionFailure | None
+    seconds: dict[str, float] | None
+    """Of a preflight that is done: `lowest`, `median` and `highest`, as of earlier `jobs`."""
     created_at: str
     finished_at: str | None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import typer
 
 from stillhouse import exits
 from stillhouse.inspection_bodies import Inspection
+from stillhouse.words import size, time_range
 
 _SHOWN = 20
 
@@ -57,7 +59,19 @@ def preflight_text(told: Inspection) -> str:
     if found["compatible"]:
         memory = found["peak_memory_bytes"] / 1e6
         lines.append(f"compatible: {found['steps']:,} steps; {memory:,.0f} MB were needed to try")
+        lines += _taken(found)
+    if seconds := told.get("seconds"):
+        lines.append(f"{'time':<10} {time_range(seconds)}")
     return "\n".join(lines)
+
+
+def _taken(found: dict[str, Any]) -> Iterator[str]:
+    """Tell what a job takes, as far as a server that may be older has said."""
+    if memory := found.get("device_memory_bytes"):
+        yield f"{'memory':<10} {size(memory)} on the device, at least"
+    if disk := found.get("disk_bytes"):
+        cache = found.get("teacher_cache_bytes") or 0
+        yield f"{'disk':<10} {size(disk)}, and {size(cache)} of teacher cache"
 
 
 def failure_text(told: Inspection) -> str:

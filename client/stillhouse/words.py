@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -64,3 +65,11 @@ def age(moment: str | None) -> str:
 def number(value: float | None) -> str:
     """A measurement with four digits that matter."""
     return "-" if value is None else f"{value:.4g}"
+
+
+def time_range(seconds: Mapping[str, float]) -> str:
+    """Return how long something takes, as earlier jobs have."""
+    low, middle, high = (duration(seconds[key]) for key in ("lowest", "median", "highest"))
+    number = seconds["jobs"]
+    earlier = "one earlier job" if number == 1 else f"{number:.0f} earlier jobs"
+    return f"{middle}, {low} to {high} (as {earlier} took)"

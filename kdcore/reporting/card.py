@@ -9,7 +9,8 @@ from pydantic import JsonValue
 
 from kdcore.recipe import Recipe
 from kdcore.reporting import forms
-from kdcore.reporting.markdown import networks, plain
+from kdcore.reporting.markdown import networks
+from kdcore.reporting.plain import plain
 from kdcore.reporting.record import Report
 from kdcore.tokens import Ids
 

@@ -12,6 +12,7 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from kdcore.quality import Calibration, ClassScore, LabelScore
+from kdcore.reporting.changed import gained, most_changed
 from kdcore.reporting.record import Point
 
 _SIDE: Final = 260
@@ -79,12 +80,7 @@ def tradeoff(points: Sequence[Point], cost: str, caption: str, score: str) -> Ma
 
 def changes(classes: Sequence[ClassScore] | Sequence[LabelScore], score: str) -> Markup:
     """Draw what distillation changed in each class; of many, in those where it changed most."""
-
-    def gained(one: ClassScore | LabelScore) -> float:
-        return one.student - (one.teacher if one.baseline is None else one.baseline)
-
-    shown = sorted(classes, key=lambda one: -abs(gained(one)))[:_MOST_ROWS]
-    shown.sort(key=lambda one: one.label)
+    shown = sorted(most_changed(classes, _MOST_ROWS), key=lambda one: one.label)
     widest = max([abs(gained(one)) for one in shown], default=0.0) or 1.0
     names = min(_NAMES, 12 + _LETTER * max([len(one.name) for one in shown], default=0))
     half, height = 130, _ROW * len(shown) + 8

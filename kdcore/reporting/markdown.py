@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kdcore.quality import Quality, VectorQuality
-from kdcore.reporting import forms
+from kdcore.reporting import folded, forms
+from kdcore.reporting.plain import plain
 from kdcore.reporting.record import Report
 from kdcore.verdict import Measured, Verdict
 
@@ -43,7 +43,7 @@ def as_markdown(report: Report) -> str:
     if report.data_quality and report.data_quality.notes:
         lines += ["", "Of the data:", ""]
         lines += [f"- {plain(note.message)}: {note.hint}." for note in report.data_quality.notes]
-    lines += ["", f"Rule: {verdict.rule}.", ""]
+    lines += ["", f"Rule: {verdict.rule}.", *folded.as_markdown(report), ""]
     return "\n".join(lines)
 
 
@@ -92,11 +92,6 @@ def _front(report: Report) -> list[str]:
     if not names:
         return []
     return ["", f"On the Pareto front of {report.verdict.called} and costs: {', '.join(names)}."]
-
-
-def plain(name: str) -> str:
-    """Return a name that is text and nothing else in Markdown."""
-    return re.sub(r"([\\`*_\[\]<>#|!])", r"\\\1", name)
 
 
 def networks(verdict: Verdict) -> list[str]:

@@ -135,34 +135,6 @@ class Archive:
         read = {name for key, name in self._checked if key == cache.key}
         return self.shelf.room(cache, sizes, use=use, keep={*keep, *read})
 
-    def wanted(
-        self, taps: set[str], shapes: Shapes, how: Augmentation, precision: Precision
-    ) -> list[list[SheetAbout]]:
-        """Return the sheets that a training needs of a teacher, for each stored view."""
-        classes, top_k = self.corpus.num_classes, self.caching.top_k
-        numbers: Sequence[int | None] = [None]
-        if how.changes and how.views != "fresh":
-            numbers = range(how.views)
-        changes = how.what_changes()
-        shapes = {**shapes, LOGITS: (classes,)}
-        return [
-            [
-                SheetAbout(
-                    part="train",
-                    view=number,
-                    augmentation=None if number is None else changes,
-                    tap=tap,
-                    precision=precision,
-                    dtype=self.caching.dtype,
-                    top_k=top_k if tap == LOGITS and top_k and top_k < classes else None,
-                    samples=len(self.corpus.train.labels),
-                    shape=list(shapes[tap]),
-                )
-                for tap in (LOGITS, *sorted(taps))
-            ]
-            for number in numbers
-        ]
-
     def fault(self, cache: Cache, about: SheetAbout) -> str | None:
         """Return why a sheet cannot be used, `absent` where it is not there; None where it can.
 

@@ -15,7 +15,9 @@ from jobs.leases import Claim
 from jobs.repository import Repository
 from jobs.states import Status
 from kdcore.events import EVENT
+from kdcore.measures import FormTold, Timing
 from kdcore.quality import Bin, Calibration, ClassQuality, ClassScore
+from kdcore.reporting.pareto import points
 from kdcore.reporting.record import Report, StageTold
 from kdcore.verdict import Measured, Sample, Verdict, reach_verdict
 
@@ -226,6 +228,7 @@ def verdict() -> Verdict:
 
 def reported() -> Report:
     """Return a report as the engine would write it."""
+    told = verdict()
     sure = Calibration(ece=0.01, bins=[Bin(confidence=0.9, accuracy=0.89, count=500)])
     return Report(
         name="digits",
@@ -233,7 +236,30 @@ def reported() -> Report:
         student="mlp",
         data="digits",
         method="kd",
-        verdict=verdict(),
+        verdict=told,
+        forms=[
+            FormTold(
+                form="onnx",
+                file="student.onnx",
+                size_bytes=12_000,
+                samples=64,
+                largest_difference=2e-6,
+                tolerance=1e-4,
+            )
+        ],
+        timings=[
+            Timing(
+                network="student",
+                runtime="onnxruntime",
+                threads=1,
+                batch=8,
+                median_ms=0.5,
+                low_ms=0.4,
+                high_ms=0.6,
+                repeats=30,
+            )
+        ],
+        pareto=points(told),
         quality=ClassQuality(
             seed=0,
             calibration={"teacher": sure, "student": sure},

@@ -257,6 +257,12 @@ def test_a_report_tells_what_the_trainer_has_told(
     told = reported()
     worker.play({"report.json": told.model_dump_json().encode()})
     report = client.get(path).json()
+    assert told.forms
+    assert told.timings
+    assert told.pareto
+    apart = {"format", "version", "recipe", "verdict", "name"}
+    document = told.model_dump(mode="json", exclude=apart)
+    assert document == {key: report[key] for key in document}, "nothing that it tells is left out"
     assert report["quality"] == told.quality.model_dump(mode="json")
     assert report["stages"] == [one.model_dump(mode="json") for one in told.stages]
     assert (report["versions"], report["digests"]) == (told.versions, told.digests)
@@ -271,7 +277,8 @@ def test_a_report_without_readable_details_is_the_verdict(
     worker.play({"report.json": content})
     report = client.get(path).json()
     assert report["verdict"]["outcome"] == "beats"
-    assert (report["quality"], report["stages"]) == (None, [])
+    assert (report["quality"], report["stages"], report["forms"]) == (None, [], [])
+    assert (report["teacher"], report["data"]) == ("plain_cnn", None)
 
 
 def test_a_job_that_has_not_succeeded_has_no_report(client: TestClient, submit: Submit) -> None:

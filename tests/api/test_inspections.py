@@ -5,43 +5,17 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from typing import Any
 
-import numpy as np
 import pytest
 from doors import Doors
 from fastapi.testclient import TestClient
+from looking import BINARY, finish, npz, upload
 from serving import SPEC
 
 from jobs.database import Database
 from jobs.inspections import MOST_WAITING
-from jobs.repository import Repository
 
 _FAILED = {"code": "inspection_crashed", "message": "it ended", "hint": "look"}
-
-
-def npz() -> bytes:
-    file = io.BytesIO()
-    np.savez(file, x_train=np.zeros((4, 2), "float32"))
-    return file.getvalue()
-
-
-def upload(client: TestClient, name: str = "a.npz", content: bytes | None = None) -> str:
-    answer = client.post(f"/v1/datasets?name={name}", content=content or npz(), headers=_BINARY)
-    assert answer.is_success, answer.text
-    input_id: str = answer.json()["id"]
-    return input_id
-
-
-_BINARY = {"Content-Type": "application/octet-stream"}
-
-
-def finish(database: Database, **told: Any) -> None:
-    with database.write() as session:
-        ledger = Repository(session)
-        claimed = ledger.claim_inspection(60)
-        assert claimed is not None
-        ledger.answer_inspection(claimed.id, claimed.attempt, **told)
 
 
 @pytest.fixture
@@ -170,7 +144,7 @@ def test_a_project_cannot_fill_the_queue(client: TestClient) -> None:
 
 
 def test_each_project_and_each_scope_sees_its_own(doors: Doors) -> None:
-    named = {"params": {"name": "a.npz"}, "content": npz(), "headers": _BINARY}
+    named = {"params": {"name": "a.npz"}, "content": npz(), "headers": BINARY}
     input_id = doors.ask("writer", "post", "/v1/datasets", **named).json()["id"]
     path = f"/v1/datasets/{input_id}/report"
     early = doors.ask("reader", "get", path)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from doors import Doors
 from fastapi.testclient import TestClient
+from looking import upload
 from stage_worker import StageWorker
 
 from api.app import create_app
@@ -209,6 +210,38 @@ def test_what_no_worker_can_run_is_refused_by_the_name_of_the_extra(
         assert "`vision`" in pointers["/student/model"]
         assert "`hub`" in pointers["/teacher/model"]
     assert client.post("/v1/jobs", json=PLAIN).status_code == 201
+
+
+ASSISTANT = {"model": {"name": "timm", "architecture": "resnet18"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"path": {"name": "takd", "assistants": [ASSISTANT]}}, "/path/assistants/0/model"),
+        ({"method": {"name": "takd", "assistants": [ASSISTANT]}}, "/method/assistants/0/model"),
+        ({"data": {"name": "table", "path": "rows.parquet", "label": "kind"}}, "/data"),
+        ({"data": {"name": "table", "path": "uploaded", "label": "kind"}}, "/data"),
+    ],
+)
+def test_assistants_and_parquet_need_extras_too(
+    client: TestClient, database: Database, changes: dict[str, Any], expected: str
+) -> None:
+    with database.write() as session:
+        Repository(session).greet("worker", 1, {"extras": []})
+    spec = {**PLAIN, **changes}
+    if changes.get("data", {}).get("path") == "uploaded":
+        content = b"PAR1" + b"\0" * 16 + (8).to_bytes(4, "little") + b"PAR1"
+        rows = upload(client, "rows.parquet", content)
+        spec["data"] = changes["data"] | {"path": f"dataset:{rows}"}
+    told = client.post("/v1/jobs", json=spec)
+    assert (told.status_code, told.json()["code"]) == (422, "extra_missing"), told.text
+    (error,) = told.json()["errors"]
+    assert error["pointer"] == expected
+    assert ("`data`" if expected == "/data" else "`vision`") in error["message"]
+    with database.write() as session:
+        Repository(session).greet("another", 1, {"extras": ["data", "vision"]})
+    assert client.post("/v1/jobs", json=spec).status_code == 201
 
 
 def test_another_projects_jobs_are_nobodys(doors: Doors, worker: StageWorker) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from doors import Doors
 from fastapi.testclient import TestClient
+from looking import finish, report_of, upload
 from stage_worker import StageWorker, verdict
+from zips import plain
 
 from jobs.database import Database
 from jobs.repository import Repository
@@ -180,6 +182,60 @@ def test_a_budget_ends_it(client: TestClient, worker: StageWorker, database: Dat
     assert advance(database, made.json()["id"]) == []
     ended = client.get(made.headers["location"]).json()
     assert (ended["status"], ended["ended_for"]) == ("completed", "budget")
+    path = made.headers["location"]
+    for body in (None, {"budget": {"seconds": 2}}):
+        refused = client.post(f"{path}/resume", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (409, "sweep_budget_spent")
+        assert "larger budget" in refused.json()["hint"]
+    wrong = client.post(f"{path}/resume", json={"budget": {"seconds": -1}})
+    assert wrong.json()["errors"][0]["pointer"] == "/budget/seconds"
+    resumed = client.post(f"{path}/resume", json={"budget": {"seconds": 31_000_000 * 10}})
+    assert resumed.status_code == 422, "no more than a year"
+    resumed = client.post(f"{path}/resume", json={"budget": {}}).json()
+    assert (resumed["status"], resumed["budget"]) == ("running", {"seconds": None})
+    assert resumed["trials"]["active"] == 1
+
+
+def test_trials_that_run_spend_the_budget_too(
+    client: TestClient, worker: StageWorker, database: Database
+) -> None:
+    made = client.post("/v1/sweeps", json=GRID | {"budget": {"seconds": 3600}, "max_parallel": 2})
+    sweep_id = made.json()["id"]
+    play(worker, 0.5)
+    worker.begin()
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE attempts SET started_at = '2020-01-01 00:00:00+00:00' WHERE ended_at IS NULL"
+        )
+    assert advance(database, sweep_id) == [], "what runs has spent it"
+    assert client.get(made.headers["location"]).json()["status"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_kept"),
+    [
+        ({}, True),
+        ({"spec": SPEC | {"teacher": {"model": "plain_cnn", "training": {"max_steps": 7}}}}, False),
+        ({"space": {"/seeds": [[0], [1]]}}, False),
+        ({"space": {"training.max_steps": [5], "/teacher/training/max_steps": [9]}}, False),
+    ],
+)
+def test_trials_share_a_teacher_unless_the_space_says_otherwise(
+    client: TestClient, changes: dict[str, Any], is_kept: bool
+) -> None:
+    sweep = GRID | changes
+    if "/teacher/training/max_steps" in sweep["space"]:
+        sweep["spec"] = SPEC | {"teacher": {"model": "plain_cnn"}}
+    plan = client.post("/v1/sweeps?dry_run=true", json=sweep)
+    assert plan.status_code == 200, plan.text
+    assert bool(plan.json()["notes"]) == is_kept
+    sweep_id = client.post("/v1/sweeps", json=sweep).json()["id"]
+    jobs = client.get(f"/v1/jobs?label=sweep={sweep_id}").json()["data"]
+    recipes = [client.get(f"/v1/jobs/{one['id']}").json()["recipe"] for one in jobs]
+    alone = client.post("/v1/jobs?dry_run=true", json=SPEC).json()["recipe"]
+    assert [one["teacher"]["training"] == alone["training"] for one in recipes] == [is_kept] * len(
+        jobs
+    )
 
 
 def test_students_within_limits_are_found_by_arithmetic(client: TestClient) -> None:
@@ -216,7 +272,8 @@ def test_students_take_the_data_that_they_are_searched_for(
     client: TestClient, data: Any, kinds: set[str]
 ) -> None:
     onnx = {"model": {"name": "huggingface", "path": "teacher"}}
-    spec = {"teacher": onnx if "tokenizer" in data else "mlp", "data": data}
+    large = {"model": {"name": "mlp", "hidden": [4096, 4096]}}
+    spec = {"teacher": onnx if "tokenizer" in data else large, "data": data}
     search = {"spec": spec, "candidates": 40, "limits": ["parameters <= 5000000"]}
     plan = client.post("/v1/sweeps/students?dry_run=true", json=search)
     assert plan.status_code == 200, plan.text
@@ -224,6 +281,49 @@ def test_students_take_the_data_that_they_are_searched_for(
     found = {"known" if isinstance(one, str) else one["model"]["name"] for one in students}
     assert found == kinds
     assert len({str(one) for one in students}) == len(students)
+
+
+def searched(client: TestClient, spec: dict[str, Any], *limits: str) -> list[Any]:
+    """Return the students that would be tried."""
+    search = {"spec": spec, "candidates": 64, "limits": limits}
+    plan = client.post("/v1/sweeps/students?dry_run=true", json=search)
+    assert plan.status_code == 200, plan.text
+    return [one["/student"] for one in plan.json()["points"]]
+
+
+def test_no_student_is_as_large_as_its_teacher(client: TestClient) -> None:
+    def sizes(spec: dict[str, Any]) -> list[int]:
+        told = client.post("/v1/jobs/estimate", json=spec).json()["networks"]
+        return [one["parameters"] for one in told]
+
+    spec = {"teacher": "resnet20", "data": "cifar10"}
+    students = searched(client, spec)
+    assert len(students) > 3
+    for student in students:
+        teacher, its = sizes({**spec, "student": student})
+        assert its < teacher, student
+    smallest = {"teacher": {"model": {"name": "mlp", "hidden": [1]}}, "data": "digits"}
+    none = client.post("/v1/sweeps/students", json={"spec": smallest})
+    assert (none.status_code, none.json()["code"]) == (422, "no_student")
+    assert "the teacher" in none.json()["detail"]
+
+
+def test_a_report_of_the_data_tells_how_many_classes_a_student_has(
+    client: TestClient, database: Database
+) -> None:
+    photos = upload(client, "a.zip", plain(("train/a/1.png", b"1")))
+    data = {"name": "image_folder", "path": f"dataset:{photos}", "image_size": 8, "channels": 1}
+    spec = {"teacher": "wrn_28_10", "data": data}
+    before = searched(client, spec, "parameters <= 2000")
+    assert before, "of ten classes"
+    del data["path"]
+    client.post(f"/v1/datasets/{photos}/report", json={"data": data})
+    finish(database, result=report_of(5_000, classes=1_000))
+    data["path"] = f"dataset:{photos}"
+    refused = client.post(
+        "/v1/sweeps/students", json={"spec": spec, "limits": ["parameters <= 2000"]}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (422, "no_student"), "of a thousand"
 
 
 def test_a_search_whose_spec_is_none_says_what_is_wrong_with_it(client: TestClient) -> None:

@@ -16,9 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import yaml
+from brought_teachers import write_huggingface, write_timm
 from digit_images import digits, packed
 from running import ROOT
 from sklearn.datasets import load_digits
+
+from kdcore.datasets.image_folder import ImageFolder
 
 EXAMPLES = ROOT / "examples"
 TEST_FROM = 1297
@@ -50,6 +53,8 @@ def mlp(*hidden: int) -> dict[str, Any]:
     return {"name": "mlp", "hidden": list(hidden)}
 
 
+PHOTOS = {"name": "image_folder", "path": "photos.zip", "image_size": 16, "channels": 1}
+TIMM = {"name": "timm", "architecture": "test_resnet"}
 RESNET: dict[str, Any] = {"model_type": "resnet", "embedding_size": 8, "layer_type": "basic"}
 TEXTS: dict[str, Any] = yaml.safe_load((EXAMPLES / "texts.yaml").read_text())
 LABELS: dict[str, Any] = yaml.safe_load((EXAMPLES / "digit_image_labels.yaml").read_text())
@@ -58,12 +63,22 @@ UNPACKED = {f"{name}.zip": name for name in ("saved", "train_shards", "test_shar
 JOURNEYS = {
     "a timm pair on a zip of images": Journey(
         _spec(
-            {"name": "timm", "architecture": "test_resnet"},
+            TIMM,
             {"name": "timm", "architecture": "test_efficientnet"},
-            {"name": "image_folder", "path": "photos.zip", "image_size": 16, "channels": 1},
+            PHOTOS,
             training=QUICK | {"max_steps": 60, "per_device_train_batch_size": 32},
         ),
         {"photos.zip": "dataset"},
+        more_than=0.5,
+    ),
+    "the weights of a timm teacher": Journey(
+        _spec(TIMM, mlp(16), PHOTOS) | {"teacher": {"model": TIMM, "weights": "timm.safetensors"}},
+        {"timm.safetensors": "model", "photos.zip": "dataset"},
+        more_than=0.5,
+    ),
+    "the folder of a Hugging Face teacher": Journey(
+        _spec({"name": "huggingface", "path": "resnet.zip"}, mlp(16), PHOTOS),
+        {"resnet.zip": "model", "photos.zip": "dataset"},
         more_than=0.5,
     ),
     "text encoders on JSON lines and a tokenizer": Journey(
@@ -161,6 +176,9 @@ def bring(folder: Path) -> None:
         folder / "photos.zip",
         digits(80, classes=4, under="train/") | digits(40, classes=4, start=80, under="test/"),
     )
+    photos = ImageFolder.model_validate(PHOTOS)
+    write_timm(folder / "timm.safetensors", photos)
+    write_huggingface(folder / "resnet.zip", photos)
     runpy.run_path(str(EXAMPLES / "texts.py"))["main"](folder)
     digit_files = runpy.run_path(str(EXAMPLES / "digit_files.py"))
     digit_files["write_folders"](folder / "digit_images.zip")

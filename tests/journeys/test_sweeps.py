@@ -50,6 +50,9 @@ def test_a_grid_of_real_jobs_is_ranked_and_a_student_is_found(
         assert board["status"] == "completed"
         assert [one["rank"] for one in board["data"]] == [1, 2, 3, 4]
         assert {one["status"] for one in board["data"]} == {"succeeded"}
+        said = [house.get(one["job"])["progress"]["teacher_cache"] for one in board["data"]]
+        assert [one["written"] for one in said].count(1) == 1, "one of them asks the teacher"
+        assert sum(one["hits"] for one in said) == 3, "and the others read what it has kept"
         best = board["data"][0]
         assert best["on_front"]
         scores = [one["values"]["student.accuracy"] for one in board["data"]]

@@ -70,6 +70,7 @@ def test_the_steps_are_those_of_the_plan(name, tmp_path):
     corpus = load_corpus(recipe.data, tmp_path, torch.device("cpu"))
     planned = sum(stage.total_steps for stage in plan_stages(recipe, corpus))
     assert extent_of(recipe).steps == planned
+    assert extent_of(recipe).is_counted
 
 
 def test_data_that_is_not_known_yet_is_taken_for_the_smallest():
@@ -86,6 +87,10 @@ def test_data_that_is_not_known_yet_is_taken_for_the_smallest():
     extent = extent_of(recipe)
     assert dict(extent.parameters)["/student/model"] > 65_536**2
     assert extent.steps == 14
+    assert not extent.is_counted
+    counted = extent_of(recipe, samples=1000)
+    assert counted.is_counted
+    assert counted.steps == 2 * 7 * (1000 // recipe.training.per_device_train_batch_size)
 
 
 def test_more_of_anything_takes_more_room():

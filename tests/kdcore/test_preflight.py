@@ -15,7 +15,7 @@ from digit_images import digits, packed
 from recipes import IMAGES, TEXTS, TINY
 from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 
-from kdcore import Recipe, layers_in, look
+from kdcore import Recipe, distill, layers_in, look
 from kdcore.errors import RecipeError, WeightsError
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +36,28 @@ def test_what_can_be_trained_is_compatible(tmp_path: Path, base: dict[str, Any])
     assert told.samples["train"] > 0
     assert told.peak_memory_bytes > 10**7
     assert [*tmp_path.iterdir()] == []
+
+
+def test_what_it_takes_is_told_for_the_device_and_the_disk(tmp_path: Path) -> None:
+    training = {**TINY["training"], "save_steps": 20, "optim": "adamw"}
+    told = looked(tmp_path, training=training)
+    teacher, student = 4 * told.teacher.parameters, 4 * told.student.parameters
+    # One checkpoint: the weights, two numbers beside each of them, and the best so far.
+    least = 4 * teacher + teacher + 2 * student
+    assert least <= told.disk_bytes <= least + 2**14, "the generators' states stand in it as well"
+    assert told.device_memory_bytes > 4 * teacher, "of the state, and the gradients"
+    larger = looked(tmp_path, training={**training, "per_device_train_batch_size": 64})
+    kept = 4 * 24 * (64 - 16)
+    assert larger.device_memory_bytes >= told.device_memory_bytes + kept
+
+
+def test_the_teacher_cache_takes_no_more_than_is_told_beforehand(tmp_path: Path) -> None:
+    told = looked(tmp_path, teacher_cache="always")
+    for _ in distill(Recipe.model_validate({**TINY, "teacher_cache": "always"}), tmp_path):
+        pass
+    written = sum(file.stat().st_size for file in tmp_path.rglob("train-*/*.safetensors"))
+    assert 0 < written <= told.teacher_cache_bytes < 2 * written + 10_000
+    assert looked(tmp_path, teacher_cache="never").teacher_cache_bytes == 0
 
 
 @pytest.mark.parametrize("method", ["crd", "simkd", "rco"])

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from recipes import tiny
 from sklearn.metrics import confusion_matrix, recall_score
+from stage_worker import reported
 
 from kdcore.dataset import Samples
 from kdcore.examine import calibration, confusion, examine, picture
@@ -164,6 +165,43 @@ def test_the_report_holds_all_that_the_run_has_told(told):
     assert (told / "report.html").read_text() == as_page(report)
 
 
+def test_markdown_is_short_and_folds_classes_trainings_and_what_it_was_made_with():
+    report = sample().model_copy(
+        update={"quality": quality(classes=40, count=900, names=["a|b <i>"]), **made()}
+    )
+    text = as_markdown(report)
+    open_part, *folded = text.split("<details>")
+    assert len(open_part) < 3_000
+    assert all(one.count("</details>") == 1 for one in folded)
+    assert [one.split("<summary>")[1].split("</summary>")[0] for one in folded] == [
+        "Student minus baseline by class: the 10 of 40 that changed most",
+        "1 training in 1.5 seconds",
+        "Made with",
+    ]
+    classes, trainings, made_with = (rows(one) for one in folded)
+    changes = [abs(float(row[-1])) for row in classes]
+    assert len(changes) == 10
+    assert changes == sorted(changes, reverse=True)
+    assert max(changes) == pytest.approx(
+        max(abs(100 * (one.student - one.baseline)) for one in report.quality.classes), abs=0.051
+    )
+    assert trainings == [["teacher", "0", "300", "1.5", "97.00 %"]]
+    assert ["sha256 of the data", "`" + "cd" * 32 + "`"] in made_with
+    assert ["torch", "2.13.0"] in made_with
+    assert "<i>" not in text
+
+
+def made():
+    (stage,) = reported().stages
+    return {"stages": [stage.model_copy(update={"scores": {"accuracy": 0.97}})]}
+
+
+def rows(folded: str) -> list[list[str]]:
+    """Return the cells of a table in Markdown, without its head."""
+    lines = [line for line in folded.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
 class Page(HTMLParser):
     """What a browser would make of a page."""
 
@@ -185,8 +223,6 @@ def as_page_of(found: ClassQuality, **changes) -> str:
 
 
 def sample() -> Report:
-    from stage_worker import reported
-
     return reported().model_copy(update={"stages": []})
 
 

@@ -78,9 +78,10 @@ class AsyncSweeps:
         """Begin no more trials, and cancel those that wait or run."""
         return cast("Sweep", await self._post(f"{_one(sweep_id)}/cancel", {"mode": mode}))
 
-    async def resume(self, sweep_id: str) -> Sweep:
-        """Go on with a cancelled one."""
-        return cast("Sweep", await self._post(f"{_one(sweep_id)}/resume", None))
+    async def resume(self, sweep_id: str, *, budget_seconds: int | None = None) -> Sweep:
+        """Go on with one that was cancelled, or that has spent its budget: with a larger one."""
+        body = None if budget_seconds is None else {"budget": {"seconds": budget_seconds}}
+        return cast("Sweep", await self._post(f"{_one(sweep_id)}/resume", body))
 
     async def wait(
         self,

@@ -10,7 +10,7 @@ from stillhouse.bodies import Estimate
 from stillhouse.options import AsJson, Url, connect
 from stillhouse.output import Output
 from stillhouse.spec import read_spec
-from stillhouse.words import duration, size
+from stillhouse.words import size, time_range
 
 
 def estimate(
@@ -42,24 +42,27 @@ def _lines(told: Estimate) -> list[str]:
         for network in told["networks"]
     ]
     lines += [
-        f"{'steps':<16} {told['steps']:,} in all trainings",
+        f"{'steps':<16} {_steps(told)}",
         f"{'memory':<16} {size(told['memory_bytes'])} at least",
         f"{'disk':<16} {size(told['disk_bytes'])} at least",
     ]
     seconds = told["seconds"]
     if seconds is None:
-        lines.append(f"{'time':<16} unknown: no job like it has succeeded yet")
+        notes = told.get("notes") or ["no job like it has succeeded yet"]
+        lines += [f"{'time':<16} unknown: {note}" for note in notes]
     else:
-        low, middle, high = (duration(seconds[key]) for key in ("lowest", "median", "highest"))
-        number = seconds["jobs"]
-        earlier = "one earlier job" if number == 1 else f"{number:.0f} earlier jobs"
-        lines.append(f"{'time':<16} {middle}, {low} to {high} (as {earlier} took)")
+        lines.append(f"{'time':<16} {time_range(seconds)}")
     lines.append(f"{'waiting':<16} {told['waiting']} jobs before it")
     return lines
 
 
 def _operations(flops: int | None) -> str:
     return "" if flops is None else f", {flops:,} FLOPs for a sample"
+
+
+def _steps(told: Estimate) -> str:
+    steps = f"{told['steps']:,} in all trainings"
+    return steps if told.get("steps_known", True) else f"unknown, at least {steps}"
 
 
 def _number(parameters: int | None) -> str:

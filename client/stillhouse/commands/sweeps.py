@@ -145,10 +145,17 @@ def cancel(
 
 
 @sweeps.command()
-def resume(sweep_id: _Id, url: Url = None, as_json: AsJson = False) -> None:
-    """Go on with a cancelled sweep; what had ended stays."""
+def resume(
+    sweep_id: _Id,
+    budget: Annotated[
+        int | None, typer.Option(help="Seconds of all trials together, in the place of before.")
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a sweep that was cancelled or has spent its budget; what had ended stays."""
     with connect(url) as client:
-        one = client.sweeps.resume(sweep_id)
+        one = client.sweeps.resume(sweep_id, budget_seconds=budget)
     Output(as_json=as_json).plain(one, f"{one['id']} is {one['status']}: {_standing(one)}")
 
 

@@ -166,6 +166,11 @@ class Model(Entry):
             UnreachableError: they cannot be fetched.
         """
 
+    def heads(self, network: nn.Module) -> tuple[str, ...]:
+        """Return the paths of the modules that make logits, and depend on how many there are."""
+        *_, last = network.state_dict()
+        return (last.rpartition(".")[0],)
+
     def delivered(self) -> Model:
         """Return what builds an equal network out of itself, without files or anything fetched."""
         return self

@@ -25,7 +25,7 @@ from torch import nn
 
 from kdcore.arithmetic import laid_out
 from kdcore.corpus import Corpus, load_corpus
-from kdcore.errors import KdcoreError, RecipeError
+from kdcore.errors import KdcoreError, RecipeError, WeightsError
 from kdcore.evaluate import count_flops, count_parameters
 from kdcore.inspected import FitProblem, NetworkTold, Preflight
 from kdcore.lesson import Lesson
@@ -35,9 +35,10 @@ from kdcore.network import build, measured
 from kdcore.path import TEACHER
 from kdcore.plan import Stage, training_set
 from kdcore.recipe import Recipe
-from kdcore.run import checked_plan, given_teacher
+from kdcore.run import checked_plan
 from kdcore.sides import located
 from kdcore.stage import first_step
+from kdcore.starting import given_teacher
 from kdcore.teacher_cache.answers import Live
 from kdcore.tokens import blank
 
@@ -58,7 +59,7 @@ def look(recipe: Recipe, inputs: Path) -> Preflight:
     recipe = located(recipe.model_copy(update={"runtime": alone}), inputs)
     found = _Findings()
     if corpus := found.of("/data", lambda: load_corpus(recipe.data, inputs, _CPU, recipe.task)):
-        _look_with(recipe, inputs, corpus, found)
+        _look_with(recipe, corpus, found)
     return Preflight(
         compatible=not found.problems,
         problems=found.problems,
@@ -93,7 +94,7 @@ class _Findings:
         try:
             return work()
         except KdcoreError as error:
-            told = error.pointer if isinstance(error, RecipeError) else ""
+            told = error.pointer if isinstance(error, RecipeError | WeightsError) else ""
             self.note(told or pointer, error.code, str(error), error.hint)
             return None
 
@@ -101,7 +102,7 @@ class _Findings:
         self.problems.append(FitProblem(pointer=pointer, code=code, message=message, hint=hint))
 
 
-def _look_with(recipe: Recipe, inputs: Path, corpus: Corpus, found: _Findings) -> None:
+def _look_with(recipe: Recipe, corpus: Corpus, found: _Findings) -> None:
     models = {"teacher": recipe.teacher.model, "student": recipe.student.model}
     for whose, model in models.items():
         told = found.of(
@@ -117,8 +118,7 @@ def _look_with(recipe: Recipe, inputs: Path, corpus: Corpus, found: _Findings) -
     found.steps = sum(stage.total_steps for stage in plan)
     known: dict[str, nn.Module] = {}
     if recipe.teacher.given:
-        place = "/teacher/weights" if recipe.teacher.weights else "/teacher/model"
-        teacher = found.of(place, lambda: given_teacher(recipe, inputs, corpus))
+        teacher = found.of("/teacher/model", lambda: given_teacher(recipe, corpus))
         if teacher is None:
             return
         known[TEACHER] = teacher

@@ -89,6 +89,10 @@ class DeliveredNetwork(Model):
         file = f"{self.file}.safetensors"
         load_weights(network, self._found() / file, f"{self.path}/{file}")
 
+    def heads(self, network: nn.Module) -> tuple[str, ...]:
+        """Return those of the described model."""
+        return self._described().model.heads(network)
+
     def delivered(self) -> Model:
         """Return the model that is described."""
         return self._described().model.delivered()

@@ -18,7 +18,7 @@ Source
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
@@ -59,6 +59,13 @@ class Timm(Foreign):
         if self.pretrained:
             published = self._create(input_shape, num_classes, pretrained=True)
             network.load_state_dict(published.state_dict())
+
+    def heads(self, network: nn.Module) -> tuple[str, ...]:
+        """Return what timm calls the classifier, which may be several."""
+        named = cast("Any", network).pretrained_cfg.get("classifier")
+        if not named:
+            return super().heads(network)
+        return (named,) if isinstance(named, str) else tuple(named)
 
     def delivered(self) -> Model:
         """Return the same without published weights."""

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from kdcore.entry import Entry
 from kdcore.errors import RecipeError
+from kdcore.preparation import Expected
 
 if TYPE_CHECKING:
     from torch import nn
@@ -130,6 +131,16 @@ class Model(Entry):
     def files(self) -> tuple[str, ...]:
         """Return the files that it names, relative to that folder; others make another network."""
         return ()
+
+    def expects(self) -> Expected | None:
+        """Return the pixels that its weights were trained on, where anything says so.
+
+        Nothing is fetched for it.
+
+        Raises:
+            RecipeError: the network is not known, or its folder is not to be understood.
+        """
+        return None
 
     def library_config(self, network: nn.Module) -> dict[str, JsonValue]:
         """Return what the library that it is from wants to find in a delivered `config.json`."""

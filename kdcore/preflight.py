@@ -27,6 +27,7 @@ from kdcore.arithmetic import laid_out
 from kdcore.corpus import Corpus, load_corpus
 from kdcore.errors import KdcoreError, RecipeError, WeightsError
 from kdcore.evaluate import count_flops, count_parameters
+from kdcore.events import Warned
 from kdcore.inspected import FitProblem, NetworkTold, Preflight
 from kdcore.lesson import Lesson
 from kdcore.listing import layers_told
@@ -36,7 +37,7 @@ from kdcore.path import TEACHER
 from kdcore.plan import Stage, training_set
 from kdcore.recipe import Recipe
 from kdcore.run import checked_plan
-from kdcore.sides import located
+from kdcore.settling import settled, unlike_its_teacher
 from kdcore.stage import first_step
 from kdcore.starting import given_teacher
 from kdcore.teacher_cache.answers import Live
@@ -56,10 +57,14 @@ def look(recipe: Recipe, inputs: Path) -> Preflight:
         MemoryError, RuntimeError: there is not enough memory to try it.
     """
     alone = recipe.runtime.model_copy(update={"device": "cpu", "processes": 1, "compile": "never"})
-    recipe = located(recipe.model_copy(update={"runtime": alone}), inputs)
-    found = _Findings()
-    if corpus := found.of("/data", lambda: load_corpus(recipe.data, inputs, _CPU, recipe.task)):
-        _look_with(recipe, corpus, found)
+    recipe = recipe.model_copy(update={"runtime": alone})
+    found, corpus = _Findings(), None
+    warned: list[Warned] = []
+    if ready := found.of("/data", lambda: settled(recipe, inputs)):
+        corpus = found.of("/data", lambda: load_corpus(ready.data, inputs, _CPU, ready.task))
+    if ready and corpus:
+        _look_with(ready, corpus, found)
+        warned = [*corpus.warnings, *(found.of("", lambda: [*unlike_its_teacher(ready)]) or [])]
     return Preflight(
         compatible=not found.problems,
         problems=found.problems,
@@ -72,7 +77,7 @@ def look(recipe: Recipe, inputs: Path) -> Preflight:
         step_seconds=found.seconds,
         loss=found.losses,
         peak_memory_bytes=_peak(),
-        warnings=[one.message for one in corpus.warnings] if corpus else [],
+        warnings=[one.message for one in warned],
     )
 
 

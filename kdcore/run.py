@@ -26,7 +26,8 @@ from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
 from kdcore.runtime import Threads, prepare
 from kdcore.sense import check_without_validation
-from kdcore.sides import located, models_in
+from kdcore.settling import settled, unlike_its_teacher
+from kdcore.sides import models_in
 from kdcore.starting import check_starts, given_teacher
 from kdcore.teacher_cache.archive import Archive, Frozen, Part
 from kdcore.teacher_cache.shelf import Shelf
@@ -139,8 +140,8 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
         share = max(1, (max_threads or usable_cores()) // processes)
     threads = Threads(recipe.runtime.threads, share, before)
     device = prepare(recipe.runtime, threads.number)
+    recipe = settled(recipe, inputs)
     corpus = load_corpus(recipe.data, inputs, device, recipe.task)
-    recipe = located(recipe, inputs)
     weights = inputs / recipe.teacher.weights if recipe.teacher.weights else None
     digests = {
         "recipe": recipe.digest(),
@@ -208,6 +209,7 @@ def checked_plan(recipe: Recipe, corpus: Corpus) -> list[Stage]:
 def cautions(run: Run) -> Iterator[Warned]:
     """Warn of what is allowed, and probably not meant."""
     yield from run.corpus.warnings
+    yield from unlike_its_teacher(run.recipe)
     yield from run.threads.cautions()
     yield from run.archive.damage()
     sizes = {stage.name: _parameters(stage, run.corpus) for stage in run.plan}

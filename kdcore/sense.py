@@ -16,7 +16,9 @@ from kdcore.extent import trainings
 from kdcore.gate import SCORES, Gate
 from kdcore.learned import Learner
 from kdcore.meaning import task_is_understood
+from kdcore.model import Model
 from kdcore.reach import unreached
+from kdcore.reading.image_set import ImageSet
 from kdcore.route import Leg
 from kdcore.shipping import forms_are_delivered
 from kdcore.temperatures.fixed import Fixed
@@ -81,6 +83,19 @@ def images_can_be_changed(recipe: Recipe) -> None:
             f"{form[0]}; expected images (channels, height, width)",
             hint="leave data.augmentation out",
             pointer="/data/augmentation",
+        )
+
+
+def pixels_can_suit_the_teacher(recipe: Recipe) -> None:
+    """Refuse to normalise as a teacher expects of whom nothing tells what that is."""
+    data, model = recipe.data, recipe.teacher.model
+    teacher = isinstance(data, ImageSet) and data.normalize == "teacher"
+    if teacher and type(model).expects is Model.expects:
+        raise RecipeError(
+            f"found normalize: teacher and the teacher {model.label()}, of which nothing tells "
+            "what its weights expect; expected a model such as timm, torchvision or huggingface",
+            hint="write the numbers: data.normalize: {mean: [...], std: [...]}",
+            pointer="/data/normalize",
         )
 
 
@@ -256,6 +271,7 @@ CHECKS: Final[tuple[Callable[[Recipe], None], ...]] = (
     temperature_is_read,
     weights_reach_a_term,
     images_can_be_changed,
+    pixels_can_suit_the_teacher,
     mixed_labels_are_understood,
     route_is_known,
     best_is_measured,

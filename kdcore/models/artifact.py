@@ -25,6 +25,7 @@ from kdcore.delivered import CONFIG, Delivered, read_delivered
 from kdcore.errors import RecipeError
 from kdcore.inputs import InputPath
 from kdcore.model import Model
+from kdcore.preparation import Expected, expected
 from kdcore.tokens import Ids
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class DeliveredNetwork(Model):
 
         file = f"{self.file}.safetensors"
         load_weights(network, self._found() / file, f"{self.path}/{file}")
+
+    def expects(self) -> Expected | None:
+        """Return what the images of the earlier job were normalised with."""
+        told = self._described().preprocessing
+        return expected(told.get("mean"), told.get("std"))
 
     def heads(self, network: nn.Module) -> tuple[str, ...]:
         """Return those of the described model."""

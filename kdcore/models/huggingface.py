@@ -21,7 +21,6 @@ Source
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
@@ -29,10 +28,19 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 from pydantic import Field, JsonValue, PrivateAttr
 
 from kdcore.errors import RecipeError, WeightsError
-from kdcore.hub import CONFIG, IDS, WEIGHTS, Settings, classifier, plain, read_config
+from kdcore.hub import (
+    CONFIG,
+    IDS,
+    WEIGHTS,
+    Settings,
+    classifier,
+    plain,
+    read_config,
+)
 from kdcore.inputs import InputPath
 from kdcore.lazy import torch
 from kdcore.model import Foreign, Model, image_shape
+from kdcore.preparation import Expected, read_preparation
 from kdcore.tokens import Ids
 
 if TYPE_CHECKING:
@@ -210,6 +218,10 @@ class HuggingFace(_HuggingFace):
         """Return the two files of the folder."""
         return (f"{self.path}/{CONFIG}", f"{self.path}/{WEIGHTS}")
 
+    def expects(self) -> Expected | None:
+        """Return what its preprocessor_config.json tells, where there is one."""
+        return read_preparation(self._found())
+
     def settings(self) -> Mapping[str, JsonValue]:
         """Read config.json."""
         settings = read_config(self._found(), self.path)
@@ -228,7 +240,7 @@ class HuggingFace(_HuggingFace):
     def furnish(self, network: nn.Module, input_shape: tuple[int, ...], num_classes: int) -> None:
         """Read the weights."""
         from kdcore.encoders import kept_layers
-        from kdcore.vision import first_line, import_transformers
+        from kdcore.pretrained import read_pretrained
 
         shown = f"{self.path}/{WEIGHTS}"
         weights = self._found().resolve() / WEIGHTS
@@ -242,39 +254,7 @@ class HuggingFace(_HuggingFace):
             settings = read_config(self._found(), self.path)
             with torch.device("meta"):
                 whole = cast("Any", self._built(settings, input_shape, num_classes))
-        theirs = getattr(import_transformers(), classifier(whole.config.model_type))
-        # Older files have older names, which the library knows. It is shown numbers alone.
-        with tempfile.TemporaryDirectory() as shut:
-            whole.config.save_pretrained(shut)
-            (Path(shut) / WEIGHTS).symlink_to(weights)
-            try:
-                loaded, told = theirs.from_pretrained(
-                    shut,
-                    local_files_only=True,
-                    use_safetensors=True,
-                    trust_remote_code=False,
-                    ignore_mismatched_sizes=True,
-                    output_loading_info=True,
-                    dtype="float32",
-                )
-            except Exception as error:  # noqa: BLE001  # what transformers finds is of any kind
-                raise WeightsError(
-                    f"{shown}: no readable safetensors file for its config.json "
-                    f"({first_line(error)})"
-                ) from None
-        others = [str(one[0]) for one in told["mismatched_keys"]]
-        strange = [*told["missing_keys"], *told["unexpected_keys"]]
-        if not self.new_head:
-            strange += others
-        if strange:
-            heads = f" for {num_classes} classes" if others else ""
-            raise WeightsError(
-                f"{shown} does not fit the network{heads}, in {', '.join(sorted(strange)[:5])}",
-                hint="set new_head: true, to have a new head trained"
-                if others
-                else "save the network with save_pretrained",
-            )
-        state = loaded.state_dict()
+        state = read_pretrained(whole, weights, shown, num_classes, new_head=self.new_head)
         if self.layers is not None:
             state = kept_layers(state, self.layers, self.path)
         network.load_state_dict(state)

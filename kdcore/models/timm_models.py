@@ -24,6 +24,7 @@ from pydantic import Field
 
 from kdcore.errors import RecipeError, UnreachableError
 from kdcore.model import Foreign, Model, image_shape
+from kdcore.preparation import Expected
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,6 +61,22 @@ class Timm(Foreign):
             published = self._create(input_shape, num_classes, pretrained=True)
             network.load_state_dict(published.state_dict())
 
+    def expects(self) -> Expected | None:
+        """Return mean and std of the architecture's data config, of the weights that its tag says.
+
+        Raises:
+            RecipeError: timm has no such architecture.
+        """
+        from kdcore.vision import import_timm
+
+        timm = import_timm()
+        self._check_name(timm)
+        published = timm.models.get_pretrained_cfg(self.architecture)
+        if published is None:
+            return None
+        config = timm.data.resolve_data_config(pretrained_cfg=published.to_dict())
+        return Expected(tuple(config["mean"]), tuple(config["std"]))
+
     def heads(self, network: nn.Module) -> tuple[str, ...]:
         """Return what timm calls the classifier, which may be several."""
         named = cast("Any", network).pretrained_cfg.get("classifier")
@@ -92,17 +109,22 @@ class Timm(Foreign):
         published = import_timm().models.get_pretrained_cfg(self.architecture)
         return published is not None and bool(published.fixed_input_size)
 
-    def _create(
-        self, input_shape: tuple[int, ...], num_classes: int, *, pretrained: bool
-    ) -> nn.Module:
-        from kdcore.vision import first_line, import_timm, unknown_architecture
+    def _check_name(self, timm: Any) -> None:
+        from kdcore.vision import unknown_architecture
 
-        channels, height, width = image_shape(self.name, input_shape)
-        timm = import_timm()
         if not timm.is_model(self.architecture):
             names: list[str] = timm.list_models()
             near = difflib.get_close_matches(self.architecture, names, _NEAR)
             raise unknown_architecture("timm", self.architecture, near)
+
+    def _create(
+        self, input_shape: tuple[int, ...], num_classes: int, *, pretrained: bool
+    ) -> nn.Module:
+        from kdcore.vision import first_line, import_timm
+
+        channels, height, width = image_shape(self.name, input_shape)
+        timm = import_timm()
+        self._check_name(timm)
         options: dict[str, Any] = {
             "drop_rate": self.drop_rate,
             "drop_path_rate": self.drop_path_rate,

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from kdcore.entry import Entry
 from kdcore.errors import RecipeError
-from kdcore.preparation import Expected
+from kdcore.preparation import Expected, Feed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -142,13 +142,22 @@ class Model(Entry):
         """
         return None
 
-    def library_config(self, network: nn.Module) -> dict[str, JsonValue]:
+    def library_config(self, network: nn.Module, feed: Feed) -> dict[str, JsonValue]:
         """Return what the library that it is from wants to find in a delivered `config.json`."""
         return {}
 
-    def library_files(self, files: Mapping[str, bytes], network: nn.Module) -> Mapping[str, bytes]:
-        """Return what the data brings along, by name, as that library wants to find it."""
+    def library_files(
+        self, files: Mapping[str, bytes], network: nn.Module, feed: Feed
+    ) -> Mapping[str, bytes]:
+        """Return what the data brings along, by name, as that library wants to find it.
+
+        And what else the library looks for in a folder.
+        """
         return files
+
+    def library_weights(self) -> str | None:
+        """Return the name under which that library looks for the weights, if for none of ours."""
+        return None
 
     def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
         """Return Python that opens a delivered `student` by the library it is from, if by any."""

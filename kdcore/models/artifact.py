@@ -25,7 +25,7 @@ from kdcore.delivered import CONFIG, Delivered, read_delivered
 from kdcore.errors import RecipeError
 from kdcore.inputs import InputPath
 from kdcore.model import Model
-from kdcore.preparation import Expected, expected
+from kdcore.preparation import Expected, Feed, expected
 from kdcore.tokens import Ids
 
 if TYPE_CHECKING:
@@ -103,13 +103,19 @@ class DeliveredNetwork(Model):
         """Return the model that is described."""
         return self._described().model.delivered()
 
-    def library_config(self, network: nn.Module) -> dict[str, JsonValue]:
+    def library_config(self, network: nn.Module, feed: Feed) -> dict[str, JsonValue]:
         """Return what the library of the described model wants to find."""
-        return self._described().model.library_config(network)
+        return self._described().model.library_config(network, feed)
 
-    def library_files(self, files: Mapping[str, bytes], network: nn.Module) -> Mapping[str, bytes]:
+    def library_weights(self) -> str | None:
+        """Return the name that the library of the described model looks for."""
+        return self._described().model.library_weights()
+
+    def library_files(
+        self, files: Mapping[str, bytes], network: nn.Module, feed: Feed
+    ) -> Mapping[str, bytes]:
         """Return them as the library of the described model wants to find them."""
-        return self._described().model.library_files(files, network)
+        return self._described().model.library_files(files, network, feed)
 
     def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
         """Return how the library of the described model opens it."""

@@ -40,7 +40,7 @@ from kdcore.hub import (
 from kdcore.inputs import InputPath
 from kdcore.lazy import torch
 from kdcore.model import Foreign, Model, image_shape
-from kdcore.preparation import Expected, read_preparation
+from kdcore.preparation import PREPARATION, Expected, Feed, read_preparation
 from kdcore.tokens import Ids
 
 if TYPE_CHECKING:
@@ -108,20 +108,28 @@ class _HuggingFace(Foreign):
         network.register_forward_hook(_logits)
         return network
 
-    def library_config(self, network: nn.Module) -> dict[str, JsonValue]:
+    def library_config(self, network: nn.Module, feed: Feed) -> dict[str, JsonValue]:
         """Return what `from_pretrained` wants to find beside the delivered weights."""
         config = cast("Any", network).config.to_diff_dict()
-        return {
+        theirs: dict[str, JsonValue] = {
             **json.loads(json.dumps(config)),
             "architectures": [type(network).__name__],
             "transformers_weights": "student.safetensors",
         }
+        if names := feed.class_names:
+            theirs["id2label"] = {str(place): name for place, name in enumerate(names)}
+            theirs["label2id"] = {name: place for place, name in enumerate(names)}
+        return theirs
 
-    def library_files(self, files: Mapping[str, bytes], network: nn.Module) -> Mapping[str, bytes]:
-        """Return the files with a tokenizer that gives what the network takes."""
+    def library_files(
+        self, files: Mapping[str, bytes], network: nn.Module, feed: Feed
+    ) -> Mapping[str, bytes]:
+        """Return the files with a tokenizer or image processor that gives what is taken."""
         from kdcore.encoders import for_network
 
-        return for_network(files, network)
+        prepared = feed.as_preparation()
+        images = {} if prepared is None else {PREPARATION: json.dumps(prepared, indent=2).encode()}
+        return {**for_network(files, network), **images}
 
     def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
         """Return how transformers opens it."""

@@ -12,7 +12,7 @@ Source
     pytorch/vision, torchvision/models/_api.py (`get_model`, `list_models`): classification models
     alone, without auxiliary heads. Its weights are fetched by the trainer; layers whose shapes
     differ, so the head and a first convolution for other channels, are new. Needs the extra
-    `vision` where the job runs; without it the job fails with `extra_missing`.
+    `vision` where the job runs: a spec is refused (422) where workers live and none of them has it.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
         "report.json": ("report_json", report.model_dump_json(indent=2) + "\n"),
         "report.md": ("report", as_markdown(report)),
         "report.html": ("report_html", as_page(report)),
-        "README.md": ("card", model_card(recipe, report, delivery.input_shape, opened)),
+        "README.md": ("card", model_card(recipe, report, feed, opened)),
     }
     for name, (kind, text) in documents.items():
         write_file(folder / name, text.encode())

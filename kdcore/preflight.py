@@ -14,9 +14,9 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,10 +25,10 @@ from torch import nn
 
 from kdcore.arithmetic import laid_out
 from kdcore.corpus import Corpus, load_corpus
-from kdcore.errors import KdcoreError, RecipeError, WeightsError
+from kdcore.errors import KdcoreError, Misfit, RecipeError, WeightsError
 from kdcore.evaluate import count_flops, count_parameters
 from kdcore.events import Warned
-from kdcore.inspected import FitProblem, NetworkTold, Preflight
+from kdcore.inspected import FitProblem, NetworkTold, Preflight, TensorTold
 from kdcore.lesson import Lesson
 from kdcore.listing import layers_told
 from kdcore.model import Model
@@ -100,11 +100,17 @@ class _Findings:
             return work()
         except KdcoreError as error:
             told = error.pointer if isinstance(error, RecipeError | WeightsError) else ""
-            self.note(told or pointer, error.code, str(error), error.hint)
+            misfits = error.misfits if isinstance(error, WeightsError) else ()
+            self.note(told or pointer, error.code, str(error), error.hint, misfits)
             return None
 
-    def note(self, pointer: str, code: str, message: str, hint: str) -> None:
-        self.problems.append(FitProblem(pointer=pointer, code=code, message=message, hint=hint))
+    def note(
+        self, pointer: str, code: str, message: str, hint: str, misfits: Sequence[Misfit] = ()
+    ) -> None:
+        tensors = [TensorTold.model_validate(asdict(one)) for one in misfits]
+        self.problems.append(
+            FitProblem(pointer=pointer, code=code, message=message, hint=hint, tensors=tensors)
+        )
 
 
 def _look_with(recipe: Recipe, corpus: Corpus, found: _Findings) -> None:

@@ -186,6 +186,10 @@ def test_a_file_that_does_not_fit_is_told_before_anything_is_trained(tmp_path: P
         (problem,) = look(what, tmp_path).problems
         assert (problem.pointer, problem.code) == (f"/{whose}/weights", "weights_mismatch")
         assert "new_head: true" in problem.hint
+        assert {one.name: (one.found, one.expected) for one in problem.tensors} == {
+            "head.weight": ([OTHERS, 16], [CLASSES, 16]),
+            "head.bias": ([OTHERS], [CLASSES]),
+        }
         with pytest.raises(WeightsError, match=r"head\.weight has shape") as told:
             run(what, tmp_path / f"{whose}-work", tmp_path)
         assert told.value.pointer == f"/{whose}/weights"
@@ -196,3 +200,15 @@ def test_a_file_that_does_not_fit_is_told_before_anything_is_trained(tmp_path: P
         "/student/weights",
         f"{FILE}: no such file in the inputs folder",
     )
+
+
+def test_all_tensors_that_do_not_fit_are_told_and_few_of_them_in_the_sentence(tmp_path: Path):
+    many = {f"layer{place}": torch.zeros(2, 1) for place in range(1_100)}
+    save_file(many, tmp_path / FILE)
+    what = recipe(KINDS["ours"], student={"model": KINDS["ours"], "weights": FILE})
+    (problem,) = look(what, tmp_path).problems
+    assert len(problem.message) < 500
+    assert len(problem.tensors) == 1_000
+    told = {one.name: one for one in problem.tensors}
+    assert (told["head.weight"].found, told["head.weight"].expected) == (None, [CLASSES, 16])
+    assert (told["layer7"].found, told["layer7"].expected) == ([2, 1], None)

@@ -92,6 +92,8 @@ def test_a_folder_that_timm_opens_is_a_teacher_again(tmp_path: Path):
     theirs = import_timm().create_model(f"local-dir:{again}", pretrained=True)
     inputs = torch.rand(2, 3, 8, 8)
     assert torch.equal(predict(theirs.eval(), inputs), predict(load_student(again), inputs))
+    lock = json.loads((again / "spec.lock").read_bytes())["lock"]
+    assert lock["versions"]["timm"] == import_timm().__version__
     told = json.loads((again / "config.json").read_bytes())
     assert told["architecture"] == "test_resnet"
     assert told["preprocessing"]["mean"] == [0.485, 0.456, 0.406]

@@ -31,6 +31,8 @@ class Delivered:
     input_shape: tuple[int, ...]
     num_classes: int
     class_names: tuple[str, ...]
+    preprocessing: Mapping[str, Any]
+    """How a sample became its input."""
 
 
 def read_delivered(
@@ -60,6 +62,7 @@ def read_delivered(
             _shape(config),
             int(config["num_classes"]),
             tuple(str(name) for name in config.get("class_names", ())),
+            dict(config.get("preprocessing") or {}),
         )
     except (ValidationError, KeyError, TypeError, ValueError) as error:
         told = str(error)

@@ -16,7 +16,12 @@ KdcoreError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+MOST_MISFITS: Final = 1_000
+"""Tensors that are told of one file."""
 
 
 class KdcoreError(Exception):
@@ -52,11 +57,43 @@ class DataError(KdcoreError):
     way_out = "repair the data and retry the job"
 
 
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """One tensor that a file of weights has, or lacks, and a network expects otherwise."""
+
+    name: str
+    found: tuple[int, ...] | None
+    """Its shape in the file; None where it is not there."""
+    expected: tuple[int, ...] | None
+    """Its shape in the network; None where that has no such tensor."""
+
+    def __str__(self) -> str:
+        """Return it as a sentence without its end."""
+        if self.found is None:
+            return f"{self.name} is missing"
+        if self.expected is None:
+            return f"{self.name} is not in the network"
+        return f"{self.name} has shape {list(self.found)}, the network's has {list(self.expected)}"
+
+
 class WeightsError(KdcoreError):
     """A weights file does not fit the network that it was named for."""
 
     code = "weights_mismatch"
     way_out = "name weights that were saved from exactly this model"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        pointer: str = "",
+        misfits: Sequence[Misfit] = (),
+    ) -> None:
+        """Keep the message, the way out, where in the recipe it is, and all that does not fit."""
+        super().__init__(message, hint=hint)
+        self.pointer = pointer
+        self.misfits = tuple(misfits[:MOST_MISFITS])
 
 
 class ExtraMissingError(KdcoreError):

@@ -19,6 +19,7 @@ from kdcore.locking import Lock
 from kdcore.model import Model
 from kdcore.network import weights_bytes
 from kdcore.parcel import Parcel
+from kdcore.preparation import Feed
 from kdcore.recipe import Recipe
 from kdcore.reporting.card import model_card
 from kdcore.reporting.markdown import as_markdown
@@ -82,6 +83,9 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
     metadata = {"format": "pt"} if delivery.model.foreign else None
     write_file(folder / "student.safetensors", weights_bytes(student, metadata))
     yield _written(folder / "student.safetensors", "student")
+    if again := delivery.model.library_weights():
+        write_file(folder / again, weights_bytes(student, metadata))
+        yield _written(folder / again, "student_weights")
     for file in delivery.parcel.files:
         write_file(folder / file.name, file.content)
         yield _written(folder / file.name, file.kind)
@@ -92,7 +96,8 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
         path = folder / f"assistant-{place}.safetensors"
         write_file(path, weights_bytes(assistant))
         yield _written(path, "assistant")
-    for name, content in delivery.model.library_files(delivery.files, student).items():
+    feed = _feed(delivery)
+    for name, content in delivery.model.library_files(delivery.files, student, feed).items():
         write_file(folder / name, content)
         yield _written(folder / name, "preprocessing")
     opened = delivery.model.opened(delivery.input_shape, delivery.num_classes)
@@ -104,7 +109,7 @@ def deliver(delivery: Delivery) -> Iterator[ArtifactWritten]:
         "report.json": ("report_json", report.model_dump_json(indent=2) + "\n"),
         "report.md": ("report", as_markdown(report)),
         "report.html": ("report_html", as_page(report)),
-        "README.md": ("card", model_card(recipe, report, delivery.input_shape, opened)),
+        "README.md": ("card", model_card(recipe, report, feed, opened)),
     }
     for name, (kind, text) in documents.items():
         write_file(folder / name, text.encode())
@@ -134,11 +139,18 @@ def _config(delivery: Delivery) -> dict[str, Any]:
     }
     if isinstance(delivery.input_shape, Ids):
         ours["ids"] = delivery.input_shape.told()
-    theirs = delivery.model.library_config(delivery.student)
-    if theirs and delivery.class_names:
-        theirs["id2label"] = {str(place): name for place, name in enumerate(delivery.class_names)}
-        theirs["label2id"] = {name: place for place, name in enumerate(delivery.class_names)}
-    return {**theirs, OURS: ours} if theirs else ours
+    theirs = delivery.model.library_config(delivery.student, _feed(delivery))
+    # transformers takes all that stands beside its own for settings of the network.
+    return {**theirs, OURS: ours} if "model_type" in theirs else {**theirs, **ours}
+
+
+def _feed(delivery: Delivery) -> Feed:
+    return Feed(
+        input_shape=delivery.input_shape,
+        num_classes=delivery.num_classes,
+        class_names=delivery.class_names,
+        preprocessing=delivery.preprocessing,
+    )
 
 
 def _locked(recipe: Recipe, lock: Lock) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
@@ -59,3 +61,14 @@ def _inside(path: str) -> str:
 
 InputPath = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_inside)]
 """A file, relative to the inputs folder; a service knows `dataset:<id>` and so on, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A file of weights that a network begins with."""
+
+    file: Path
+    shown: str
+    """What people call it."""
+    new_head: bool
+    """Whether the head is drawn anew, whatever the file has in its place."""

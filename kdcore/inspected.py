@@ -46,6 +46,16 @@ class ModelLayers(_Record):
     layers: list[LayerTold]
 
 
+class TensorTold(_Record):
+    """One tensor of a file of weights that does not fit the network."""
+
+    name: str
+    found: list[int] | None
+    """Its shape in the file; None where it is not there."""
+    expected: list[int] | None
+    """Its shape in the network; None where that has no such tensor."""
+
+
 class FitProblem(_Record):
     """One reason why a spec would fail."""
 
@@ -54,6 +64,8 @@ class FitProblem(_Record):
     code: str
     message: str
     hint: str
+    tensors: list[TensorTold] = []
+    """Of weights, all tensors that do not fit, up to 1,000 of them; the message tells a few."""
 
 
 class Preflight(_Record):

@@ -17,7 +17,7 @@ from kdcore.inspected import LayerTold
 from kdcore.model import Model
 from kdcore.network import shapes_of
 from kdcore.recipe import Recipe
-from kdcore.sides import located
+from kdcore.settling import settled
 from kdcore.stages import embedding, maps
 from kdcore.tensors import Shapes
 
@@ -32,7 +32,7 @@ def listing(recipe: Recipe, inputs: Path) -> Iterator[str]:
     Raises:
         KdcoreError: a network cannot be built, or the data not be read.
     """
-    recipe = located(recipe, inputs)
+    recipe = settled(recipe, inputs)
     form = recipe.form()
     if form is None:
         corpus = load_corpus(recipe.data, inputs, torch.device("cpu"), recipe.task)

@@ -13,6 +13,7 @@ from kdcore.errors import LockError
 from kdcore.events import Warned
 from kdcore.files import write_file
 from kdcore.locking import Lock
+from kdcore.models import PLUGINS
 from kdcore.results import weights_digest
 from kdcore.run import Run
 from kdcore.runtime import versions
@@ -86,8 +87,15 @@ def lock_of(run: Run) -> Lock:
 
 
 def _versions(run: Run) -> dict[str, str]:
-    names = {model.name for model in models_in(run.recipe)}
+    # What an earlier job delivered is a network of ours, of a library or of a plug-in.
+    names = {
+        (model.delivered() if model.names_a_folder else model).name
+        for model in models_in(run.recipe)
+    }
     found = versions()
+    for name in sorted(names & PLUGINS.packages.keys()):
+        package, _, number = PLUGINS.packages[name].rpartition(" ")
+        found[package] = number
     for library in sorted({_LIBRARIES[name] for name in names if name in _LIBRARIES}):
         try:
             found[library] = version(library)

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from kdcore.entry import Entry
 from kdcore.errors import RecipeError
+from kdcore.preparation import Expected, Feed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -133,13 +134,32 @@ class Model(Entry):
         """Return the files that it names, relative to that folder; others make another network."""
         return ()
 
-    def library_config(self, network: nn.Module) -> dict[str, JsonValue]:
+    def expects(self) -> Expected | None:
+        """Return the pixels that its weights were trained on, where anything says so.
+
+        Nothing is fetched for it.
+
+        Raises:
+            RecipeError: the network is not known, or its folder is not to be understood.
+        """
+        return None
+
+    def library_config(self, network: nn.Module, feed: Feed) -> dict[str, JsonValue]:
         """Return what the library that it is from wants to find in a delivered `config.json`."""
         return {}
 
-    def library_files(self, files: Mapping[str, bytes], network: nn.Module) -> Mapping[str, bytes]:
-        """Return what the data brings along, by name, as that library wants to find it."""
+    def library_files(
+        self, files: Mapping[str, bytes], network: nn.Module, feed: Feed
+    ) -> Mapping[str, bytes]:
+        """Return what the data brings along, by name, as that library wants to find it.
+
+        And what else the library looks for in a folder.
+        """
         return files
+
+    def library_weights(self) -> str | None:
+        """Return the name under which that library looks for the weights, if for none of ours."""
+        return None
 
     def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
         """Return Python that opens a delivered `student` by the library it is from, if by any."""
@@ -167,6 +187,11 @@ class Model(Entry):
             WeightsError: they do not fit.
             UnreachableError: they cannot be fetched.
         """
+
+    def heads(self, network: nn.Module) -> tuple[str, ...]:
+        """Return the paths of the modules that make logits, and depend on how many there are."""
+        *_, last = network.state_dict()
+        return (last.rpartition(".")[0],)
 
     def delivered(self) -> Model:
         """Return what builds an equal network out of itself, without files or anything fetched."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from kdcore.corpus import Corpus
 from kdcore.errors import RecipeError
 from kdcore.events import Role, StagePlan
+from kdcore.inputs import Start
 from kdcore.model import Model
 from kdcore.objective import Objective
 from kdcore.path import TEACHER, Link
@@ -40,6 +41,8 @@ class Stage:
     """The stage whose network the model takes weights from."""
     anchors: tuple[int, ...] = ()
     """Steps after which the network is kept as it is then."""
+    start: Start | None = None
+    """The file that the network begins with."""
     processes: int = 1
     """How many share each step."""
 
@@ -90,6 +93,7 @@ def plan_stages(recipe: Recipe, corpus: Corpus) -> list[Stage]:
                 link=Link(TEACHER, recipe.teacher.model, taught_by=()),
                 sees="all_labels",
                 anchors=_anchors(recipe.path.anchors(), total_steps),
+                start=recipe.teacher.start(),
             )
         )
     for seed in recipe.seeds:
@@ -156,6 +160,7 @@ def _control(
         total_steps=_steps(recipe, corpus, seed, recipe.training),
         link=Link(role, recipe.student.model, taught_by=()),
         sees=sees,
+        start=recipe.student.start(),
     )
 
 
@@ -172,6 +177,7 @@ def _leg(leg: Leg, recipe: Recipe, corpus: Corpus, seed: int) -> Stage:
         link=replace(link, taught_by=tuple(_of_seed(name, seed) for name in link.taught_by)),
         sees="all_labels" if leg.role == "tutor" else "kept_labels",
         inherits=_of_seed(leg.inherits, seed) if leg.inherits else None,
+        start=recipe.student.start() if leg.role == "student" else None,
     )
 
 

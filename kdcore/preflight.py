@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,9 +24,10 @@ from torch import nn
 from kdcore.arithmetic import laid_out
 from kdcore.corpus import Corpus, load_corpus
 from kdcore.costs import Costs
-from kdcore.errors import KdcoreError, RecipeError
+from kdcore.errors import KdcoreError, Misfit, RecipeError, WeightsError
 from kdcore.evaluate import count_flops, count_parameters
-from kdcore.inspected import FitProblem, NetworkTold, Preflight
+from kdcore.events import Warned
+from kdcore.inspected import FitProblem, NetworkTold, Preflight, TensorTold
 from kdcore.lesson import Lesson
 from kdcore.listing import layers_told
 from kdcore.memory import peak_memory
@@ -35,9 +36,10 @@ from kdcore.network import build, measured
 from kdcore.path import TEACHER
 from kdcore.plan import Stage, training_set
 from kdcore.recipe import Recipe
-from kdcore.run import checked_plan, given_teacher
-from kdcore.sides import located
+from kdcore.run import checked_plan
+from kdcore.settling import settled, unlike_its_teacher
 from kdcore.stage import FirstStep, first_step
+from kdcore.starting import given_teacher
 from kdcore.teacher_cache.answers import Live
 from kdcore.tokens import blank
 
@@ -54,10 +56,14 @@ def look(recipe: Recipe, inputs: Path) -> Preflight:
         MemoryError, RuntimeError: there is not enough memory to try it.
     """
     alone = recipe.runtime.model_copy(update={"device": "cpu", "processes": 1, "compile": "never"})
-    recipe = located(recipe.model_copy(update={"runtime": alone}), inputs)
-    found = _Findings()
-    if corpus := found.of("/data", lambda: load_corpus(recipe.data, inputs, _CPU, recipe.task)):
-        _look_with(recipe, inputs, corpus, found)
+    recipe = recipe.model_copy(update={"runtime": alone})
+    found, corpus = _Findings(), None
+    warned: list[Warned] = []
+    if ready := found.of("/data", lambda: settled(recipe, inputs)):
+        corpus = found.of("/data", lambda: load_corpus(ready.data, inputs, _CPU, ready.task))
+    if ready and corpus:
+        _look_with(ready, corpus, found)
+        warned = [*corpus.warnings, *(found.of("", lambda: [*unlike_its_teacher(ready)]) or [])]
     costs = found.costs
     return Preflight(
         compatible=not found.problems,
@@ -74,7 +80,7 @@ def look(recipe: Recipe, inputs: Path) -> Preflight:
         device_memory_bytes=costs.memory_bytes if costs else None,
         disk_bytes=costs.run_bytes if costs else None,
         teacher_cache_bytes=costs.teacher_cache_bytes if costs else None,
-        warnings=[one.message for one in corpus.warnings] if corpus else [],
+        warnings=[one.message for one in warned],
     )
 
 
@@ -98,15 +104,21 @@ class _Findings:
         try:
             return work()
         except KdcoreError as error:
-            told = error.pointer if isinstance(error, RecipeError) else ""
-            self.note(told or pointer, error.code, str(error), error.hint)
+            told = error.pointer if isinstance(error, RecipeError | WeightsError) else ""
+            misfits = error.misfits if isinstance(error, WeightsError) else ()
+            self.note(told or pointer, error.code, str(error), error.hint, misfits)
             return None
 
-    def note(self, pointer: str, code: str, message: str, hint: str) -> None:
-        self.problems.append(FitProblem(pointer=pointer, code=code, message=message, hint=hint))
+    def note(
+        self, pointer: str, code: str, message: str, hint: str, misfits: Sequence[Misfit] = ()
+    ) -> None:
+        tensors = [TensorTold.model_validate(asdict(one)) for one in misfits]
+        self.problems.append(
+            FitProblem(pointer=pointer, code=code, message=message, hint=hint, tensors=tensors)
+        )
 
 
-def _look_with(recipe: Recipe, inputs: Path, corpus: Corpus, found: _Findings) -> None:
+def _look_with(recipe: Recipe, corpus: Corpus, found: _Findings) -> None:
     models = {"teacher": recipe.teacher.model, "student": recipe.student.model}
     for whose, model in models.items():
         told = found.of(
@@ -122,8 +134,7 @@ def _look_with(recipe: Recipe, inputs: Path, corpus: Corpus, found: _Findings) -
     found.steps = sum(stage.total_steps for stage in plan)
     known: dict[str, nn.Module] = {}
     if recipe.teacher.given:
-        place = "/teacher/weights" if recipe.teacher.weights else "/teacher/model"
-        teacher = found.of(place, lambda: given_teacher(recipe, inputs, corpus))
+        teacher = found.of("/teacher/model", lambda: given_teacher(recipe, corpus))
         if teacher is None:
             return
         known[TEACHER] = teacher

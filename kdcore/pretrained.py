@@ -1,26 +1,34 @@
-"""Weights that transformers saved, read by the library; encoders that give vectors."""
+"""Weights that transformers saved, read by the library, which knows their older names.
+
+Encoders that give vectors are read the same way, without what stands on top of them.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from kdcore.errors import RecipeError, WeightsError
+from safetensors import safe_open
+
+from kdcore.errors import Misfit, RecipeError, WeightsError
 from kdcore.hub import WEIGHTS
 from kdcore.vision import first_line, import_transformers
+from kdcore.weights import told
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 ENCODER = "AutoModel"
 """The class of transformers that makes an encoder without a head."""
 _POOLER = "pooler."
 
 
-def read_weights(config: Any, opener: str, weights: Path, shown: str) -> tuple[Any, dict[str, Any]]:
-    """Return the library's network with the weights of a file, and what it tells of them.
+def read_weights(
+    config: Any, opener: str, weights: Path, shown: str
+) -> tuple[nn.Module, list[Misfit]]:
+    """Return the library's network with the weights of a file, and what does not fit.
 
     Raises:
         WeightsError: they are not there, or cannot be read.
@@ -30,13 +38,13 @@ def read_weights(config: Any, opener: str, weights: Path, shown: str) -> tuple[A
             f"{shown}: no such file in the inputs folder",
             hint="save the network with save_pretrained, as one safetensors file",
         )
-    theirs = getattr(import_transformers(), opener)
+    kind = getattr(import_transformers(), opener)
     # Older files have older names, which the library knows. It is shown numbers alone.
     with tempfile.TemporaryDirectory() as shut:
         config.save_pretrained(shut)
         (Path(shut) / WEIGHTS).symlink_to(weights)
         try:
-            return theirs.from_pretrained(
+            loaded, found = kind.from_pretrained(
                 shut,
                 local_files_only=True,
                 use_safetensors=True,
@@ -49,30 +57,60 @@ def read_weights(config: Any, opener: str, weights: Path, shown: str) -> tuple[A
             raise WeightsError(
                 f"{shown}: no readable safetensors file for its config.json ({first_line(error)})"
             ) from None
+    state: dict[str, Tensor] = loaded.state_dict()
+    sizes = _sizes(weights)
+    misfits = [
+        *(Misfit(name, None, tuple(state[name].shape)) for name in sorted(found["missing_keys"])),
+        *(Misfit(name, sizes.get(name, ()), None) for name in sorted(found["unexpected_keys"])),
+        *(
+            Misfit(name, tuple(theirs), tuple(ours))
+            for name, theirs, ours in sorted(found["mismatched_keys"])
+        ),
+    ]
+    return loaded, misfits
 
 
 def whole_weights(
-    loaded: Any, told: Mapping[str, Any], shown: str, num_classes: int | None
-) -> dict[str, Any]:
-    """Return the weights of a classifier; where no `num_classes` are given, its head may be new.
+    loaded: nn.Module, misfits: Sequence[Misfit], shown: str, num_classes: int, *, new_head: bool
+) -> dict[str, Tensor]:
+    """Return the numbers of a classifier.
+
+    With `new_head` the head is new where the file has none that fits.
 
     Raises:
-        WeightsError: they are not those of the network.
+        WeightsError: the rest does not fit.
     """
-    others = [str(one[0]) for one in told["mismatched_keys"]]
-    strange = [*told["missing_keys"], *told["unexpected_keys"]]
-    if num_classes is not None:
-        strange += others
-    if strange:
-        heads = f" for {num_classes} classes" if others else ""
+    # By the library's convention what is beside the base model is a head.
+    body = f"{cast('Any', loaded).base_model_prefix}."
+    beside = [one for one in misfits if not one.name.startswith(body)]
+    left = [one for one in misfits if one not in beside] if new_head else [*misfits]
+    if left:
         raise WeightsError(
-            f"{shown} does not fit the network{heads}, in {', '.join(sorted(strange)[:5])}",
-            hint="set new_head: true, to have a new head trained"
-            if others
-            else "save the network with save_pretrained; an encoder of texts without a head gives "
-            "vectors where pooling is mean",
+            f"{shown} does not fit the network for {num_classes} classes: {told(left)}",
+            hint="set new_head: true, to have a new head trained; an encoder of texts without a "
+            "head gives vectors where pooling is mean"
+            if beside == left
+            else "save the network with save_pretrained",
+            misfits=left,
         )
-    return cast("dict[str, Any]", loaded.state_dict())
+    return cast("dict[str, Tensor]", loaded.state_dict())
+
+
+def encoder_weights(loaded: nn.Module, misfits: Sequence[Misfit], shown: str) -> dict[str, Tensor]:
+    """Return the numbers of an encoder; what stands on top of one is left out.
+
+    Raises:
+        WeightsError: some of them are not in the file.
+    """
+    left = [one for one in misfits if one.expected is not None and not one.name.startswith(_POOLER)]
+    if left:
+        raise WeightsError(
+            f"{shown} does not fit the network: {told(left)}",
+            hint="save the encoder with save_pretrained",
+            misfits=left,
+        )
+    state = cast("dict[str, Tensor]", loaded.state_dict())
+    return {name: one for name, one in state.items() if not name.startswith(_POOLER)}
 
 
 def give_the_logits(network: nn.Module) -> None:
@@ -98,21 +136,10 @@ def give_the_mean(network: nn.Module, dimensions: int, name: str) -> None:
     network.register_forward_hook(_mean, with_kwargs=True)
 
 
-def encoder_weights(loaded: Any, told: Mapping[str, Any], shown: str) -> dict[str, Any]:
-    """Return the weights of an encoder; what stands on top of one is left out.
-
-    Raises:
-        WeightsError: some of them are not in the file.
-    """
-    absent = [*told["missing_keys"], *(one[0] for one in told["mismatched_keys"])]
-    strange = sorted(name for name in map(str, absent) if not name.startswith(_POOLER))
-    if strange:
-        raise WeightsError(
-            f"{shown} does not fit the network, in {', '.join(strange[:5])}",
-            hint="save the encoder with save_pretrained",
-        )
-    state = cast("dict[str, Any]", loaded.state_dict())
-    return {name: one for name, one in state.items() if not name.startswith(_POOLER)}
+def _sizes(weights: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a file's tensors by name."""
+    with cast("Any", safe_open)(weights, framework="pt") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  # it is no mapping
 
 
 def _logits(_module: object, _given: object, gave: Any) -> Any:

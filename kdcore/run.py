@@ -20,19 +20,20 @@ from kdcore.evaluate import count_parameters, scores_of
 from kdcore.events import Warned
 from kdcore.files import write_file
 from kdcore.model import Model
-from kdcore.network import build, measured
+from kdcore.network import measured
 from kdcore.path import TEACHER
 from kdcore.plan import Stage, plan_stages, training_set
 from kdcore.recipe import Recipe
 from kdcore.runtime import Threads, prepare
 from kdcore.sense import check_without_validation
-from kdcore.sides import located, models_in
+from kdcore.settling import settled, unlike_its_teacher
+from kdcore.sides import models_in
+from kdcore.starting import check_starts, given_teacher
 from kdcore.teacher_cache.archive import Archive, Frozen, Part
 from kdcore.teacher_cache.shelf import Shelf
 from kdcore.tokens import blank
 from kdcore.unlabelled import PARTS, check_without_labels
 from kdcore.unwritten import require_written
-from kdcore.weights import load_weights
 
 
 @dataclass(slots=True)
@@ -139,15 +140,18 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
         share = max(1, (max_threads or usable_cores()) // processes)
     threads = Threads(recipe.runtime.threads, share, before)
     device = prepare(recipe.runtime, threads.number)
+    recipe = settled(recipe, inputs)
     corpus = load_corpus(recipe.data, inputs, device, recipe.task)
-    recipe = located(recipe, inputs)
     weights = inputs / recipe.teacher.weights if recipe.teacher.weights else None
     digests = {
         "recipe": recipe.digest(),
         "data": corpus.fingerprint,
         "weights": _sha256(weights),
     }
-    for name in sorted({name for model in models_in(recipe) for name in model.files()}):
+    named = {name for model in models_in(recipe) for name in model.files()}
+    if recipe.student.weights:
+        named.add(str(recipe.student.weights))
+    for name in sorted(named):
         digests[name] = _sha256(inputs / name)
     _claim_folder(workdir, "-".join(digests.values()))
     if threads.number != before:
@@ -169,7 +173,7 @@ def prepare_run(  # noqa: PLR0913  # what the caller decides, and the recipe doe
         measurements=Measurements(shelf.root / "measured", recipe.runtime, device),
     )
     if recipe.teacher.given:
-        run.keep(TEACHER, recipe.teacher.model, given_teacher(recipe, inputs, corpus).to(device))
+        run.keep(TEACHER, recipe.teacher.model, given_teacher(recipe, corpus).to(device))
         assert run.teacher_logits is not None  # noqa: S101  # told when it was kept
         corpus = run.corpus
         run.scores[TEACHER] = scores_of(run.teacher_logits, corpus.test, recipe.task)
@@ -185,12 +189,14 @@ def checked_plan(recipe: Recipe, corpus: Corpus) -> list[Stage]:
 
     Raises:
         RecipeError: networks, objectives and data do not fit; its pointer says what.
+        WeightsError: a network cannot begin with the file that is named for it; as above.
     """
     check_without_labels(recipe, corpus)
     recipe.check_fit((corpus.input_shape, corpus.num_classes), measure=measured)
     if corpus.validation is None and recipe.data.may_validate():
         check_without_validation(recipe)
     plan = plan_stages(recipe, corpus)
+    check_starts(recipe, corpus)
     for stage in plan:
         # Who it learns from changes the labels, and not which samples there are.
         _, pool = training_set(stage, recipe, corpus, corpus.train.labels)
@@ -200,24 +206,10 @@ def checked_plan(recipe: Recipe, corpus: Corpus) -> list[Stage]:
     return plan
 
 
-def given_teacher(recipe: Recipe, inputs: Path, corpus: Corpus) -> nn.Module:
-    """Return the teacher that is trained already, with its weights, on the CPU.
-
-    Raises:
-        WeightsError: they do not fit.
-        RecipeError: it cannot be built.
-    """
-    weights, model = recipe.teacher.weights, recipe.teacher.model
-    shape, classes = corpus.input_shape, corpus.num_classes
-    teacher = build(model, shape, classes, seed=0, furnished=weights is None)
-    if weights is not None:
-        load_weights(teacher, inputs / weights, str(weights))
-    return teacher
-
-
 def cautions(run: Run) -> Iterator[Warned]:
     """Warn of what is allowed, and probably not meant."""
     yield from run.corpus.warnings
+    yield from unlike_its_teacher(run.recipe)
     yield from run.threads.cautions()
     yield from run.archive.damage()
     sizes = {stage.name: _parameters(stage, run.corpus) for stage in run.plan}

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from kdcore.beginning import (
+    assistants_learn,
+    heads_have_a_body,
+    only_what_learns_is_trained,
+    students_stay_themselves,
+)
 from kdcore.errors import RecipeError
 from kdcore.extent import trainings
 from kdcore.gate import SCORES, Gate
 from kdcore.learned import Learner
 from kdcore.meaning import task_is_understood
+from kdcore.model import Model
 from kdcore.reach import unreached
+from kdcore.reading.image_set import ImageSet
 from kdcore.route import Leg
 from kdcore.shipping import forms_are_delivered
 from kdcore.temperatures.fixed import Fixed
@@ -78,6 +86,19 @@ def images_can_be_changed(recipe: Recipe) -> None:
         )
 
 
+def pixels_can_suit_the_teacher(recipe: Recipe) -> None:
+    """Refuse to normalise as a teacher expects of whom nothing tells what that is."""
+    data, model = recipe.data, recipe.teacher.model
+    teacher = isinstance(data, ImageSet) and data.normalize == "teacher"
+    if teacher and type(model).expects is Model.expects:
+        raise RecipeError(
+            f"found normalize: teacher and the teacher {model.label()}, of which nothing tells "
+            "what its weights expect; expected a model such as timm, torchvision or huggingface",
+            hint="write the numbers: data.normalize: {mean: [...], std: [...]}",
+            pointer="/data/normalize",
+        )
+
+
 def mixed_labels_are_understood(recipe: Recipe) -> None:
     """Refuse mixed images beside what tells the label's class from all others.
 
@@ -127,7 +148,8 @@ def route_is_known(recipe: Recipe) -> None:
         raise RecipeError(
             f"found path {recipe.path.name}, which follows the teacher's own training, and a "
             "teacher that is trained already; expected a teacher without weights",
-            hint="leave teacher.weights out, give teacher.training, or take another path",
+            hint="leave teacher.weights out, give teacher.training or new_head, or take another "
+            "path",
             pointer="/path",
         )
     steps = (recipe.teacher.training or recipe.training).max_steps
@@ -138,36 +160,6 @@ def route_is_known(recipe: Recipe) -> None:
             hint="train the teacher longer, or ask for fewer points",
             pointer="/path",
         )
-
-
-def only_what_learns_is_trained(recipe: Recipe) -> None:
-    """Refuse to train a network that can teach alone."""
-    teacher = recipe.teacher
-    trained = {"/student/model": recipe.student.model}
-    if teacher.training is not None:
-        trained["/teacher/training"] = teacher.model
-    if teacher.weights is not None:
-        trained["/teacher/weights"] = teacher.model
-    for pointer, model in trained.items():
-        if not model.learns:
-            raise RecipeError(
-                f"found {model.name}, which cannot be trained and brings its own weights; expected "
-                "it as a teacher, with neither training nor weights",
-                hint="leave this out, or take another model here",
-                pointer=pointer,
-            )
-
-
-def assistants_learn(_: Recipe, legs: Sequence[Leg]) -> None:
-    """Refuse an assistant that cannot be trained."""
-    for leg in legs:
-        if not leg.model.learns:
-            raise RecipeError(
-                f"found {leg.model.name} as {leg.link.name}, which cannot be trained; expected a "
-                "network that learns before it teaches",
-                hint="take another model there",
-                pointer="/path",
-            )
 
 
 def midpoint_is_known(
@@ -274,10 +266,12 @@ def _objectives(recipe: Recipe) -> str:
 CHECKS: Final[tuple[Callable[[Recipe], None], ...]] = (
     task_is_understood,
     only_what_learns_is_trained,
+    heads_have_a_body,
     somebody_teaches,
     temperature_is_read,
     weights_reach_a_term,
     images_can_be_changed,
+    pixels_can_suit_the_teacher,
     mixed_labels_are_understood,
     route_is_known,
     best_is_measured,
@@ -289,6 +283,7 @@ CHECKS: Final[tuple[Callable[[Recipe], None], ...]] = (
 
 ROUTE_CHECKS: Final[tuple[Callable[[Recipe, Sequence[Leg]], None], ...]] = (
     assistants_learn,
+    students_stay_themselves,
     batches_are_large_enough,
     midpoint_is_known,
 )

@@ -28,11 +28,12 @@ from kdcore.files import write_file
 from kdcore.held import ForGradient, bytes_in
 from kdcore.lesson import Lesson, draw
 from kdcore.memory import peak_memory
-from kdcore.network import build, weights_bytes
+from kdcore.network import weights_bytes
 from kdcore.optim import build_optimizer, learning_rate, moving_average
 from kdcore.plan import Stage
 from kdcore.ranks import ALONE, Ranks
 from kdcore.runtime import derive_seed, random_state, restore_random_state, seed_everything
+from kdcore.starting import begin
 from kdcore.teaching import Teaching
 
 _DEFAULT_EVALUATIONS = 20
@@ -72,7 +73,7 @@ class _Training:
         shape, classes = lesson.corpus.input_shape, lesson.corpus.num_classes
         weights_seed = derive_seed("initial weights", stage.seed)
         self.network = laid_out(
-            build(stage.model, shape, classes, weights_seed, furnished=True).to(device)
+            begin(stage.model, shape, classes, weights_seed, stage.start).to(device)
         )
         if lesson.inherits is not None:
             stage.model.inherit(self.network, lesson.inherits)

@@ -25,6 +25,7 @@ from kdcore.delivered import CONFIG, Delivered, read_delivered
 from kdcore.errors import RecipeError
 from kdcore.inputs import InputPath
 from kdcore.model import Model
+from kdcore.preparation import Expected, Feed, expected
 from kdcore.tokens import Ids
 
 if TYPE_CHECKING:
@@ -89,17 +90,32 @@ class DeliveredNetwork(Model):
         file = f"{self.file}.safetensors"
         load_weights(network, self._found() / file, f"{self.path}/{file}")
 
+    def expects(self) -> Expected | None:
+        """Return what the images of the earlier job were normalised with."""
+        told = self._described().preprocessing
+        return expected(told.get("mean"), told.get("std"))
+
+    def heads(self, network: nn.Module) -> tuple[str, ...]:
+        """Return those of the described model."""
+        return self._described().model.heads(network)
+
     def delivered(self) -> Model:
         """Return the model that is described."""
         return self._described().model.delivered()
 
-    def library_config(self, network: nn.Module) -> dict[str, JsonValue]:
+    def library_config(self, network: nn.Module, feed: Feed) -> dict[str, JsonValue]:
         """Return what the library of the described model wants to find."""
-        return self._described().model.library_config(network)
+        return self._described().model.library_config(network, feed)
 
-    def library_files(self, files: Mapping[str, bytes], network: nn.Module) -> Mapping[str, bytes]:
+    def library_weights(self) -> str | None:
+        """Return the name that the library of the described model looks for."""
+        return self._described().model.library_weights()
+
+    def library_files(
+        self, files: Mapping[str, bytes], network: nn.Module, feed: Feed
+    ) -> Mapping[str, bytes]:
         """Return them as the library of the described model wants to find them."""
-        return self._described().model.library_files(files, network)
+        return self._described().model.library_files(files, network, feed)
 
     def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
         """Return how the library of the described model opens it."""

@@ -33,6 +33,7 @@ from kdcore.hub import CONFIG, IDS, WEIGHTS, Settings, classifier, plain, read_c
 from kdcore.inputs import InputPath
 from kdcore.lazy import torch
 from kdcore.model import Foreign, Model, image_shape
+from kdcore.preparation import PREPARATION, Expected, Feed, read_preparation
 from kdcore.tokens import Ids
 
 if TYPE_CHECKING:
@@ -110,20 +111,28 @@ class _HuggingFace(Foreign):
 
         give_the_logits(network)
 
-    def library_config(self, network: nn.Module) -> dict[str, JsonValue]:
+    def library_config(self, network: nn.Module, feed: Feed) -> dict[str, JsonValue]:
         """Return what `from_pretrained` wants to find beside the delivered weights."""
         config = cast("Any", network).config.to_diff_dict()
-        return {
+        theirs: dict[str, JsonValue] = {
             **json.loads(json.dumps(config)),
             "architectures": [type(network).__name__],
             "transformers_weights": "student.safetensors",
         }
+        if names := feed.class_names:
+            theirs["id2label"] = {str(place): name for place, name in enumerate(names)}
+            theirs["label2id"] = {name: place for place, name in enumerate(names)}
+        return theirs
 
-    def library_files(self, files: Mapping[str, bytes], network: nn.Module) -> Mapping[str, bytes]:
-        """Return the files with a tokenizer that gives what the network takes."""
+    def library_files(
+        self, files: Mapping[str, bytes], network: nn.Module, feed: Feed
+    ) -> Mapping[str, bytes]:
+        """Return the files with a tokenizer or image processor that gives what is taken."""
         from kdcore.encoders import for_network
 
-        return for_network(files, network)
+        prepared = feed.as_preparation()
+        images = {} if prepared is None else {PREPARATION: json.dumps(prepared, indent=2).encode()}
+        return {**for_network(files, network), **images}
 
     def opened(self, input_shape: tuple[int, ...], num_classes: int) -> str:
         """Return how transformers opens it."""
@@ -237,6 +246,10 @@ class HuggingFace(_HuggingFace):
         """Return the two files of the folder."""
         return (f"{self.path}/{CONFIG}", f"{self.path}/{WEIGHTS}")
 
+    def expects(self) -> Expected | None:
+        """Return what its preprocessor_config.json tells, where there is one."""
+        return read_preparation(self._found())
+
     def settings(self) -> Mapping[str, JsonValue]:
         """Read config.json."""
         settings = read_config(self._found(), self.path)
@@ -278,11 +291,11 @@ class HuggingFace(_HuggingFace):
             with torch.device("meta"):
                 whole = cast("Any", self._built(settings, input_shape, num_classes))
         opener = self._opener(whole.config.model_type)
-        loaded, told = read_weights(whole.config, opener, weights, shown)
+        loaded, misfits = read_weights(whole.config, opener, weights, shown)
         if self.pooling:
-            network.load_state_dict(encoder_weights(loaded, told, shown))
+            network.load_state_dict(encoder_weights(loaded, misfits, shown))
             return
-        state = whole_weights(loaded, told, shown, None if self.new_head else num_classes)
+        state = whole_weights(loaded, misfits, shown, num_classes, new_head=self.new_head)
         if self.layers is not None:
             state = kept_layers(state, self.layers, self.path)
         network.load_state_dict(state)

@@ -12,7 +12,7 @@ Source
     pytorch/vision, torchvision/models/_api.py (`get_model`, `list_models`): classification models
     alone, without auxiliary heads. Its weights are fetched by the trainer; layers whose shapes
     differ, so the head and a first convolution for other channels, are new. Needs the extra
-    `vision` where the job runs; without it the job fails with `extra_missing`.
+    `vision` where the job runs: a spec is refused (422) where workers live and none of them has it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pydantic import Field
 from kdcore.errors import RecipeError, UnreachableError
 from kdcore.lazy import nn as layers
 from kdcore.model import Foreign, Model, image_shape
+from kdcore.preparation import Expected
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,6 +91,15 @@ class Torchvision(Foreign):
             if name in own and own[name].shape == value.shape
         }
         network.load_state_dict(own | fitting)
+
+    def expects(self) -> Expected | None:
+        """Return mean and std of the transforms of the architecture's published weights.
+
+        Raises:
+            RecipeError: torchvision has no such architecture.
+        """
+        prepare = self._models().get_model_weights(self.architecture).DEFAULT.transforms()
+        return Expected(tuple(prepare.mean), tuple(prepare.std))
 
     def delivered(self) -> Model:
         """Return the same without published weights."""

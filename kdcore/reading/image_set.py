@@ -68,10 +68,12 @@ class ImageSet(Dataset):
     """How an image of another shape is fitted: stretch keeps all of it, crop keeps its proportions
     and cuts off what juts out, evenly."""
     normalize: Annotated[
-        Annotated[Literal["none", "imagenet"], Tag("known")] | Annotated[Moments, Tag("own")],
+        Annotated[Literal["none", "imagenet", "teacher"], Tag("known")]
+        | Annotated[Moments, Tag("own")],
         Discriminator(_moments_form),
     ] = "none"
-    """none leaves pixels in [0, 1]; imagenet takes ImageNet's mean and std; or `mean` and `std`."""
+    """none leaves pixels in [0, 1]; imagenet takes ImageNet's mean and std; teacher those that the
+    teacher's weights were trained on, as its library or folder tells; or `mean` and `std`."""
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of each class that is drawn for testing, where the data has no test part."""
     split_seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
@@ -113,7 +115,7 @@ class ImageSet(Dataset):
         return Frame(self.channels, height, width, self.fit)
 
     def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return mean and std of each channel."""
+        """Return mean and std of each channel; 0 and 1 where they are yet to be learned."""
         if isinstance(self.normalize, Moments):
             return tuple(self.normalize.mean), tuple(self.normalize.std)
         if self.normalize == "imagenet":
@@ -123,6 +125,11 @@ class ImageSet(Dataset):
     def may_validate(self) -> bool:
         """Return True: the files may bring a validation part."""
         return True
+
+    def normalized(self, mean: Sequence[float], std: Sequence[float]) -> Self:
+        """Return the same with the numbers in the place of `teacher`."""
+        own = Moments(mean=[*mean], std=[*std])
+        return self.model_copy(update={"normalize": own})
 
     def read(self, inputs: Path) -> Source:
         """Decode every image, each of a class."""

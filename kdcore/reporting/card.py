@@ -7,21 +7,23 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
+from kdcore.preparation import Feed
 from kdcore.recipe import Recipe
 from kdcore.reporting import forms
+from kdcore.reporting.licences import as_metadata
 from kdcore.reporting.markdown import networks
 from kdcore.reporting.plain import plain
 from kdcore.reporting.record import Report
 from kdcore.tokens import Ids
 
 _IMAGE_DIMENSIONS = 3
+_NAMED = 20
+"""Classes that are told by name."""
 
 
-def model_card(
-    recipe: Recipe, report: Report, input_shape: tuple[int, ...], opened: str = ""
-) -> str:
+def model_card(recipe: Recipe, report: Report, feed: Feed, opened: str = "") -> str:
     """Return the README; `opened` is Python that opens the student by another library."""
-    verdict = report.verdict
+    verdict, input_shape = report.verdict, feed.input_shape
     method = recipe.method.name if recipe.method else "axes written out"
     licence = recipe.teacher.license or "not told; what it allows holds for the student as well"
     inputs = "int64 `(batch, tokens)`, ids of the delivered tokenizer"
@@ -36,9 +38,10 @@ def model_card(
         "",
         verdict.sentence,
         "",
-        f"- Teacher: `{recipe.teacher.model.name}`; student: `{recipe.student.model.name}`",
+        f"- Teacher: `{recipe.teacher.model.label()}`; student: `{recipe.student.model.label()}`",
         f"- Licence of the teacher: {licence}",
-        f"- Method: {method}; data: `{recipe.data.name}`",
+        f"- Method: {method}",
+        f"- Data: {_data(recipe, report, feed)}",
         f"- Seed: {report.quality.seed} of {recipe.seeds}",
         f"- Verdict: {verdict.outcome}, by this rule: {verdict.rule}",
         "",
@@ -79,6 +82,19 @@ def model_card(
     return "\n".join(lines)
 
 
+def _data(recipe: Recipe, report: Report, feed: Feed) -> str:
+    """Tell which data it was, how much of it, what its outputs are called, and its sha256."""
+    told = [f"`{recipe.data.name}`"]
+    if report.data_quality:
+        parts = report.data_quality.parts.items()
+        told.append(", ".join(f"{one.samples:,} {part} samples" for part, one in parts))
+    what = "outputs" if recipe.task.name in {"embedding", "regression"} else "classes"
+    names = ", ".join(plain(name) for name in feed.class_names[:_NAMED])
+    more = ", …" if len(feed.class_names) > _NAMED else ""
+    told.append(f"{feed.num_classes:,} {what}" + (f" ({names}{more})" if names else ""))
+    return "; ".join([*told, f"sha256 `{report.digests['data']}`"])
+
+
 def _onnx(file: str, inputs: str) -> list[str]:
     return [
         "```python",
@@ -100,7 +116,7 @@ def _metadata(recipe: Recipe, report: Report, input_shape: tuple[int, ...]) -> I
         "dataset": {"name": recipe.data.name, "type": recipe.data.name},
         "metrics": [{"type": recipe.task.metric, "value": report.verdict.student.score.mean}],
     }
-    name = recipe.name or f"{recipe.student.model.name} distilled"
+    name = recipe.name or f"{recipe.student.model.label()} distilled"
     fields: dict[str, JsonValue] = {
         "library_name": "stillhouse",
         "tags": ["knowledge-distillation"],
@@ -110,8 +126,7 @@ def _metadata(recipe: Recipe, report: Report, input_shape: tuple[int, ...]) -> I
     if kind:
         fields["pipeline_tag"] = kind
     if recipe.teacher.license:
-        fields["license"] = "other"
-        fields["license_name"] = recipe.teacher.license
+        fields |= as_metadata(recipe.teacher.license)
     for field, value in fields.items():
         yield f"{field}: {json.dumps(value)}"
 

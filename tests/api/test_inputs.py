@@ -86,7 +86,7 @@ def test_a_worker_is_told_of_the_files_and_the_recipe_names_them_by_content(
     model = client.post("/v1/models?name=big.safetensors", content=GOOD_TENSORS).json()
     spec = {
         "teacher": {"model": "plain_cnn", "weights": model["reference"]},
-        "student": "mlp",
+        "student": {"model": "mlp", "weights": model["reference"], "new_head": True},
         "data": {"name": "arrays", "path": data["reference"]},
     }
     told = client.post("/v1/jobs?dry_run=true", json=spec).json()
@@ -96,6 +96,7 @@ def test_a_worker_is_told_of_the_files_and_the_recipe_names_them_by_content(
     assert job["spec"]["data"]["path"] == data["reference"]
     claim = worker.begin()
     assert [claim.recipe["data"]["path"], claim.recipe["teacher"]["weights"]] == paths
+    assert claim.recipe["student"]["weights"] == paths[1]
     assert {(one.sha256, one.name, one.size_bytes) for one in claim.inputs} == {
         (one["sha256"], one["name"], one["size_bytes"]) for one in (data, model)
     }
@@ -121,6 +122,11 @@ def test_a_worker_is_told_of_the_files_and_the_recipe_names_them_by_content(
             {"teacher": {"model": "plain_cnn", "weights": "dataset:DATA"}},
             "/teacher/weights",
             "wrong_kind",
+        ),
+        (
+            {"student": {"model": "plain_cnn", "weights": "model:nope"}},
+            "/student/weights",
+            "model_not_found",
         ),
         (
             {"teacher": {"model": {"name": "onnx", "path": "model:nope"}}},

@@ -44,7 +44,7 @@ PAGES: Final = {
     "docs/inputs.md": "shell spec spec python shell shell shell",
     "docs/kubernetes.md": "cluster values cluster values values cluster values values cluster",
     "docs/mlflow.md": "mlflow mlflow mlflow",
-    "docs/models.md": "examples spec python plugin",
+    "docs/models.md": "examples spec spec python plugin",
     "docs/openai.md": "openai openai",
     "docs/operating.md": "shell shell shell shell shell shell shell",
     "docs/performance.md": "bench",

@@ -59,10 +59,10 @@ INSTEAD: Final[dict[str, str]] = {
 """Names and sizes that are others here."""
 IN_PYTHON: Final[dict[str, str]] = {
     "docs/models.md": (
-        "from kdcore.vision import import_timm\nfrom safetensors.torch import save_file\n"
+        "from kdcore.vision import import_timm\n"
         "timm = import_timm()\n"
         "made = timm.create_model('mobilenetv3_small_050', num_classes=10, in_chans=1)\n"
-        "save_file(made.state_dict(), 'student.safetensors')\n"
+        "timm.models.save_for_hf(made, 'folder')\n"
     ),
     "docs/sweeps.md": f"spec = {TINY!r}\n",
 }

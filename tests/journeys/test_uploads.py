@@ -69,7 +69,8 @@ def test_uploaded_images_and_an_uploaded_teacher_become_students(tmp_path: Path)
         # Its student teaches the next job, from the same images, by way of an upload.
         weights = house.models.upload(folder / "student.safetensors")
         teacher = {"model": {"name": "mlp", "hidden": [6]}, "weights": weights["reference"]}
-        second = house.submit({**SPEC, "data": data, "teacher": teacher})
+        begun = {**teacher, "new_head": True}
+        second = house.submit({**SPEC, "data": data, "teacher": teacher, "student": begun})
         ended = house.wait(second["id"], timeout_seconds=120)
         assert (ended["status"], ended["failure"]) == ("succeeded", None)
         house.datasets.delete(images["id"])

@@ -27,6 +27,7 @@ from kdcore.parcel import Order, pack
 from kdcore.portable import asked_onnx, exported_bytes, held_against, onnx_bytes
 from kdcore.quantize import calibration_samples, quantized
 from kdcore.reporting import forms
+from kdcore.reporting.licences import as_metadata
 from kdcore.reporting.pareto import points
 from kdcore.reporting.record import Point, Report
 from kdcore.shipping import Latency, Quantization, Target
@@ -165,12 +166,37 @@ def test_all_papers_tell_forms_times_and_int8(run, file):
 def test_the_card_is_read_by_the_hub_and_tells_the_teachers_licence(run):
     _, head, body = (run.folder / "README.md").read_text().split("---\n", 2)
     told = yaml.safe_load(head)
-    assert told["license_name"] == "apache-2.0"
+    assert told["license"] == "apache-2.0"
+    assert "license_name" not in told
     assert told["pipeline_tag"] == "image-classification"
     (result,) = told["model-index"][0]["results"]
     assert result["metrics"][0]["value"] == run.verdict.student.score.mean
     assert "Licence of the teacher: apache-2.0" in body
+    assert "Teacher: `plain_cnn`" in body
+    parts = "80 train samples, 32 test samples, 16 validation samples"
+    digest = run.report.digests["data"]
+    assert f"Data: `synthetic`; {parts}; 4 classes; sha256 `{digest}`" in body
     assert "`kd`" not in head
+
+
+@pytest.mark.parametrize(
+    ("licence", "head"),
+    [
+        ("MIT", {"license": "mit"}),
+        ("CC-BY-NC-4.0", {"license": "cc-by-nc-4.0"}),
+        ("GPL-3.0-or-later", {"license": "gpl-3.0"}),
+        (
+            "CERN-OHL-P-2.0",
+            {
+                "license": "other",
+                "license_name": "cern-ohl-p-2.0",
+                "license_link": "https://spdx.org/licenses/CERN-OHL-P-2.0.html",
+            },
+        ),
+    ],
+)
+def test_a_licence_is_told_in_the_hubs_words(licence, head):
+    assert as_metadata(licence) == head
 
 
 OTHERS = {

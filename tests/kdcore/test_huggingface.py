@@ -159,7 +159,7 @@ def test_other_classes_are_told_with_the_way_out(tmp_path):
 def test_weights_of_another_network_are_refused(tmp_path):
     saved(tmp_path / "mine", hidden_size=16, num_hidden_layers=3)
     what = recipe(teacher={"model": {"name": "huggingface", "path": "mine"}})
-    with pytest.raises(WeightsError, match="does not fit the network, in vit"):
+    with pytest.raises(WeightsError, match="does not fit the network for 10 classes: vit"):
         run(what, tmp_path / "work", tmp_path)
 
 

@@ -185,6 +185,8 @@ def test_it_stands_in_the_catalogue_and_is_trained_and_opened_again(installed, t
     assert told["dry_run"]["recipe"]["student"]["model"] == {"name": "toy", "bias": False}
     assert not told["torch"]
     python("-m", "kdcore", str(recipe), str(tmp_path / "out"))
+    lock = json.loads((tmp_path / "out/artifacts/spec.lock").read_bytes())["lock"]
+    assert lock["versions"]["toy-models"] == "1.2"
     opening = (
         "from pathlib import Path; from kdcore import load_student; "
         f"print(load_student(Path({str(tmp_path / 'out/artifacts')!r})))"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import Annotated, Final
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +19,7 @@ from api.callers import COOKIE, author_of
 from api.dependencies import House, OpenHouse
 from api.doorman import LONGEST_NEXT
 from api.locks import Fitting
+from api.pages.fields import fields_of
 from api.pages.rendering import TEMPLATES
 from jobs.audit import Author
 from jobs.repository import Repository
@@ -42,7 +42,7 @@ def show(next: Next = "/") -> Response:  # noqa: A002 - the word of every login 
 async def enter(request: Request, house: OpenHouse) -> Response:
     """Take a key, and give the browser one of its own."""
     body = await read_body(request)
-    form = parse_qs(body.content.decode("utf-8", "replace"))
+    form = fields_of(body)
     shown, target = form.get("key", [""])[0].strip(), form.get("next", ["/"])[0]
     author = author_of(request.scope)
     found = await house.locks.tried(shown, author.address)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from typing import Annotated, Any, Final
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.bodies import Body
 from api.dependencies import Ledger, SentBody, Visit
+from api.pages.fields import fields_of
 from api.pages.rendering import page
 from api.problems import PayloadProblem
 from api.routes.jobs import submit
@@ -57,7 +57,7 @@ async def new_page(
 @router.post("/new")
 async def post_new(visit: Ledger, body: SentBody) -> Response:
     """Take a spec from the page's own form, as JSON or YAML, and lead on to the job."""
-    form = parse_qs(body.content.decode("utf-8", "replace"))
+    form = fields_of(body)
     text, clone = form.get("spec", [""])[0], form.get("from", [""])[0] or None
     if clone is not None and not JOB_ID.fullmatch(clone):
         raise JobNotFound(clone[:80])

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api import views
 from api.dependencies import JobId, Ledger, SentBody, Visit
+from api.pages.fields import fields_of
 from api.pages.rendering import page
 from api.schemas import JobSummary
 from jobs.errors import JobError, JobNotFound
@@ -31,7 +32,6 @@ DONE: Final[dict[Verb, str]] = {
     "delete": "deleted",
 }
 """What can be done to many jobs, and how it is told."""
-_FIELDS: Final = 200
 Start = Literal["checkpoint", "scratch"]
 
 
@@ -54,7 +54,7 @@ async def many(visit: Ledger, body: SentBody) -> Response:
 
     What cannot be undone is asked for twice.
     """
-    form = parse_qs(body.content.decode("utf-8", "replace"), max_num_fields=_FIELDS)
+    form = fields_of(body)
     query = parse_qs(form.get("here", [""])[0].removeprefix("/").removeprefix("?"))
     verb: Verb | None = next((one for one in DONE if form.get("verb") == [one]), None)
     done: list[str] = []

@@ -116,8 +116,9 @@ def test_what_cannot_be_is_told_and_nothing_that_was_filled_in_is_lost(
     assert client.get("/v1/webhooks").json()["data"] == []
 
 
-def test_more_fields_than_a_form_has_are_refused(client: TestClient) -> None:
-    answer = post(client, "/webhooks", events=["job.failed"] * 300)
+@pytest.mark.parametrize("path", ["/", "/new", "/login", "/webhooks"])
+def test_more_fields_than_a_form_has_are_refused(client: TestClient, path: str) -> None:
+    answer = post(client, path, events=["job.failed"] * 300)
     assert answer.status_code == 422
     assert "found more than 200 fields" in answer.text
 

@@ -44,7 +44,7 @@ class Costs:
         self.memory_bytes = max(self.memory_bytes, taken)
         kind = stage.model.model_dump_json()
         known = self._networks.get(kind)
-        if known is None or known.state_bytes < first.state_bytes:
+        if known is None or known.checkpoint_bytes < first.checkpoint_bytes:
             self._networks[kind] = first
         self._add_answers(stage, lesson)
 
@@ -86,7 +86,7 @@ class Costs:
             training = stage.training
             saves = min((stage.total_steps - 1) // training.save_steps, training.save_total_limit)
             best = first.weights_bytes if self.corpus.validation else 0
-            checkpoints = max(checkpoints, saves * (first.state_bytes + best))
+            checkpoints = max(checkpoints, saves * (first.checkpoint_bytes + best))
         return checkpoints + networks
 
 

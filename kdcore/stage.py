@@ -185,8 +185,7 @@ class FirstStep:
 
     loss: float
     weights_bytes: int
-    state_bytes: int
-    """Of a checkpoint."""
+    checkpoint_bytes: int
     memory_bytes: int
     """Of the state, the gradients, and what the step kept for them."""
 
@@ -265,8 +264,7 @@ def _evaluate(run: _Training, stage: Stage, lesson: Lesson, curves: Curves) -> S
     task = lesson.corpus.task
     scores = score(run.outcome, lesson.corpus.validation, task, lesson.teacher_said)
     reached = scores[task.metric]
-    shown = {task.metric, "agreement"}
-    curves.add_validation(run.step, {name: scores[name] for name in scores if name in shown})
+    curves.add_validation(run.step, {name: one for name, one in scores.items() if name != "loss"})
     if run.best is None or reached > run.best[0]:
         weights = {name: value.clone() for name, value in run.outcome.state_dict().items()}
         run.best = (reached, weights)

@@ -114,8 +114,9 @@ class Locks:
         return found
 
     def forget(self, key_id: str) -> None:
-        """Ask the ledger about a key before it opens anything more here."""
+        """Ask the ledger about a key, which was made or revoked, before anybody else gets in here."""
         self._keys.forget(key_id)
+        self._open.forget("")
 
     async def has_project(self, name: str) -> bool:
         """Say whether there is such a project."""

@@ -114,6 +114,7 @@ def create_key(visit: AdminLedger, body: SentBody) -> Response:
         )
         told = {"name": wanted.name, "scope": wanted.scope}
         repository.note(caller.author, "key.create", row.id, project=project, details=told)
+    visit.house.locks.forget(row.id)
     created = CreatedKey.model_validate({**_key(row).model_dump(), "key": made.text})
     return send(created, 201, headers=NO_STORE)
 

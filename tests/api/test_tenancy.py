@@ -293,3 +293,12 @@ def test_the_first_key_shuts_the_door_of_a_server_that_runs(
             Repository(session).add_key("operator", Scope.ADMIN, project=None)
         assert locks.FRESH_SECONDS <= 1
         wait_until(lambda: client.get("/v1/me").status_code == 401, seconds=10)
+
+
+def test_a_key_that_was_made_here_shuts_the_door_at_once(settings: Settings) -> None:
+    with TestClient(create_app(settings), base_url="http://localhost") as client:
+        assert client.get("/v1/me").status_code == 200
+        made = client.post("/v1/keys", json={"name": "operator", "scope": "admin"}).json()
+        assert client.get("/v1/me").status_code == 401
+        headers = {"Authorization": f"Bearer {made['key']}"}
+        assert client.get("/v1/me", headers=headers).json()["key_id"] == made["id"]

@@ -54,15 +54,15 @@ def test_a_sweeper_that_comes_no_more_is_red(
         raise ValueError("a sweeper that fails")
 
     monkeypatch.setattr("jobs.sweeper.Sweeper.sweep", broken)
-    named = impatient.model_copy(update={"lease_seconds": 3.0})
+    named = impatient.model_copy(update={"lease_seconds": 6.0})
     with TestClient(create_app(named), base_url=HOST) as client:
         assert red(client) == {}, "it has only just begun"
-        wait_until(lambda: "sweeper" in red(client), seconds=20)
+        wait_until(lambda: "sweeper" in red(client), seconds=60)
         assert client.get("/livez").status_code == 200
         with database.write() as session:
             Repository(session).note_sweep("another one, elsewhere")
         assert red(client) == {}
-        wait_until(lambda: "last sweep" in red(client).get("sweeper", ""), seconds=20)
+        wait_until(lambda: "last sweep" in red(client).get("sweeper", ""), seconds=60)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -20,7 +20,7 @@ PAGES = {
 def test_the_examples_of_a_page_run_as_it_says(page: str, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     for line in PAGES[page]:
-        _, *arguments = shlex.split(line)
+        _, *arguments = shlex.split(line, comments=True)
         command = [sys.executable, *arguments]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode in {0, 3}, done.stdout + done.stderr

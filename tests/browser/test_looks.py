@@ -38,6 +38,7 @@ PAGES = {
     "workers": "/workers",
     "webhooks": "/webhooks",
     "webhook": "/webhooks/{hook}",
+    "login": "/login",
     "problem": "/jobs/job_none",
 }
 PICTURES = os.environ.get("STILLHOUSE_PICTURES")
@@ -92,7 +93,8 @@ def test_a_page_can_be_read_by_everybody_by_day_by_night_and_on_a_telephone(
         assert page.evaluate(GROUND) == GROUNDS[scheme]
         assert serious_faults(page) == []
         if PICTURES and scheme == "light" and name in SHOWN:
-            page.screenshot(path=Path(PICTURES) / f"{name}.png", animations="disabled")
+            path = Path(PICTURES) / f"{name}.png"
+            page.screenshot(path=path, animations="disabled", full_page=name != "methods")
     page.set_viewport_size(PHONE)
     # Curves are drawn anew in the frame after they have become narrower.
     wait_until(lambda: page.evaluate(BREADTH) <= PHONE["width"], seconds=10)

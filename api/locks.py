@@ -114,7 +114,7 @@ class Locks:
         return found
 
     def forget(self, key_id: str) -> None:
-        """Ask the ledger about a key, which was made or revoked, before anybody else gets in here."""
+        """Ask the ledger about a key that was made or revoked before it lets in anybody more."""
         self._keys.forget(key_id)
         self._open.forget("")
 

@@ -307,7 +307,7 @@ def test_a_classifiers_encoder_is_taken_without_its_head(tmp_path):
     embedded = network.get_parameter("embeddings.word_embeddings.weight")
     assert torch.equal(embedded, whole.get_parameter("bert.embeddings.word_embeddings.weight"))
     sentences(tmp_path / "other")
-    with pytest.raises(WeightsError, match="classifier.bias is missing") as told:
+    with pytest.raises(WeightsError, match=r"classifier\.bias is missing") as told:
         build(HuggingFace(path="other").located(tmp_path), IDS, 4, seed=0, furnished=True)
     assert "pooling is mean" in str(told.value.hint)
 

@@ -8,6 +8,8 @@ from jobs.references import hub_name
 from kdcore.hub import CONFIG, WEIGHTS
 
 LOCATION: Final = "hub:"
+OFF: Final = "off"
+"""In the place of the hub's URL: nothing is fetched from there."""
 """What locations begin with that are no store's."""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from jobs.hub import OFF
 from jobs.settings import Settings
 from jobs.spec import JobSpec
 from kdcore.validation import FieldProblem
@@ -11,6 +12,15 @@ _GB = 1e9
 
 def beyond(spec: JobSpec, settings: Settings) -> Iterator[FieldProblem]:
     """Say of each limit that a spec exceeds by how much, where, and what to do."""
+    for named in spec.references:
+        if named.kind == "hub" and settings.hub_url == OFF:
+            yield FieldProblem(
+                named.pointer,
+                "hub_refused",
+                f"found {named.id} of the hub; expected a file of this house, which fetches nothing"
+                " from there",
+                "upload the folder as a zip, and name that: stillhouse models upload",
+            )
     extent = spec.extent
     for pointer, parameters in extent.parameters:
         if parameters > settings.max_parameters:

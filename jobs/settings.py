@@ -136,7 +136,7 @@ class Settings(SettingsWithFiles):
     input_cache_bytes: int = Field(default=50 << 30, ge=0)
     """Room for it; files that were not used for the longest time make way. 50 GiB."""
     hub_url: str = "https://huggingface.co"
-    """Where workers fetch `hub:owner/name@commit` from; empty refuses such specs."""
+    """Where workers fetch `hub:owner/name@commit` from; `off` refuses such specs."""
     hub_token: SecretStr | None = None
     """Token for repositories that are not everybody's."""
     hub_seconds: float = Field(default=1800.0, gt=0)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from jobs.hub import LOCATION
+from jobs.hub import LOCATION, OFF
 from jobs.input_errors import HubRefused, HubUnreachable
 from jobs.inputs import Used
 from jobs.settings import Settings
@@ -39,6 +39,8 @@ def lay_from_hub(
         OSError: the disk refuses.
     """
     named = used.location.removeprefix(LOCATION)
+    if settings.hub_url == OFF:
+        raise HubRefused(named, "this house fetches nothing from there")
     repository, _, rest = named.partition("@")
     commit, _, file = rest.partition("/")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -252,3 +252,16 @@ def test_another_projects_jobs_are_nobodys(doors: Doors, worker: StageWorker) ->
         theirs = doors.ask("vision", "post", "/v1/jobs", json=spec)
         assert (theirs.status_code, theirs.json()["code"]) == (422, "job_not_found")
         assert doors.ask("writer", "post", "/v1/jobs?dry_run=true", json=spec).status_code == 200
+
+
+def test_a_house_that_is_off_the_hub_refuses_it_where_it_is_named(
+    settings: Settings, database: Database
+) -> None:
+    off = settings.model_copy(update={"hub_url": "off"})
+    with TestClient(create_app(off), base_url="http://localhost") as client:
+        for path in ("/v1/jobs", "/v1/jobs?dry_run=true"):
+            refused = client.post(path, json=hub(f"hub:google/vit@{COMMIT}"))
+            (error,) = refused.json()["errors"]
+            assert (refused.status_code, error["code"]) == (422, "hub_refused")
+            assert error["pointer"] == "/teacher/model/path"
+            assert f"found google/vit@{COMMIT} of the hub" in error["message"]

@@ -93,3 +93,12 @@ def test_a_hub_that_is_away_is_told_and_one_that_hangs_is_given_up(
     slow = Settings(data=settings.data, hub_url=hub.url, hub_seconds=0.01)
     with pytest.raises(HubUnreachable, match="took too long"):
         laid(slow, USED)
+
+
+def test_a_house_that_is_off_the_hub_asks_it_for_nothing(
+    settings: Settings, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STILLHOUSE_HUB_URL", "off")
+    with pytest.raises(HubRefused, match="fetches nothing"):
+        laid(Settings(data=settings.data), USED)
+    assert hub.gets() == []

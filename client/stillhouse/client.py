@@ -19,14 +19,13 @@ from stillhouse.access import Access
 from stillhouse.address import credentials, server_url
 from stillhouse.bodies import (
     EntryPage,
-    Estimate,
     EventBody,
     Filters,
     Job,
     JobPage,
-    Validation,
 )
 from stillhouse.errors import WaitTimedOut
+from stillhouse.estimate_bodies import Estimate, Validation
 from stillhouse.inputs import Inputs
 from stillhouse.operations import Operations
 from stillhouse.results import Results

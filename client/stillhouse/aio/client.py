@@ -28,14 +28,13 @@ from stillhouse.aio.verbs import job_path
 from stillhouse.aio.webhooks import AsyncWebhooks
 from stillhouse.bodies import (
     EntryPage,
-    Estimate,
     EventBody,
     Filters,
     Job,
     JobPage,
-    Validation,
 )
 from stillhouse.errors import WaitTimedOut
+from stillhouse.estimate_bodies import Estimate, Validation
 
 _LONG_POLL_SECONDS = 30
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stillhouse.bodies import Estimate
+from stillhouse.estimate_bodies import Estimate
 from stillhouse.options import AsJson, Url, connect
 from stillhouse.output import Output
 from stillhouse.spec import read_spec
